@@ -1,0 +1,28 @@
+// Package node is the daemon: it wires the host, the shard map, the content
+// store, the stage and the API together and owns their lifetimes.
+package node
+
+import (
+	"log/slog"
+
+	"github.com/zetagrid/zetagrid/tcn"
+)
+
+// Options says how a node runs. The zero value of a field means what its
+// comment says.
+type Options struct {
+	Data      string       // folder for the key, tiles and known peers; "" is a fresh temporary folder, removed on Close
+	Model     string       // model folder or Model CID; required
+	Blocks    []tcn.Range  // ranges to own; nil lets the node choose what the map lacks
+	Memory    int64        // bytes that weights may take when the node chooses; 0 owns no block, -1 half of the machine's memory
+	Offline   bool         // no host at all: a grid of one in this process
+	Listen    []string     // QUIC multiaddrs; nil is every interface, a free port
+	Bootstrap []string     // multiaddrs with /p2p/ of peers to dial at the start
+	MDNS      bool         // look for peers on the local network
+	DHT       bool         // look for peers in the DHT and serve it
+	API       string       // host:port of the HTTP API; "" serves none; port 0 picks a free one
+	Token     string       // bearer token of the API; required unless API is on loopback
+	Backend   tcn.Backend  // what computes; nil is the CPU
+	Chunk     int          // rows of a prompt per frame at most; 0 is 64
+	Logger    *slog.Logger // nil discards
+}
