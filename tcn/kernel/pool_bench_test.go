@@ -1,0 +1,31 @@
+package kernel
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// BenchmarkForkJoin times an empty Run with one chunk per goroutine, straight
+// after the last and after pauses in which the workers may fall asleep.
+func BenchmarkForkJoin(b *testing.B) {
+	for _, pause := range []time.Duration{0, 10 * time.Microsecond, 100 * time.Microsecond, time.Millisecond} {
+		b.Run(fmt.Sprintf("pause=%v", pause), func(b *testing.B) {
+			p := NewPool(0)
+			defer p.Close()
+			n := runtime.GOMAXPROCS(0)
+			var spent time.Duration
+			for b.Loop() {
+				start := time.Now()
+				for time.Since(start) < pause {
+				}
+				start = time.Now()
+				p.Run(n, func(int) {})
+				spent += time.Since(start)
+			}
+			b.ReportMetric(float64(spent.Nanoseconds())/float64(b.N)/1e3, "µs/run")
+			b.ReportMetric(0, "ns/op") // it counts the pauses
+		})
+	}
+}
