@@ -1,0 +1,68 @@
+package atomicfile_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/zetagrid/zetagrid/node/internal/atomicfile"
+)
+
+func Example() {
+	dir, err := os.MkdirTemp("", "atomicfile")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "counter")
+	for _, value := range []string{"1", "2"} {
+		if err := atomicfile.Write(path, []byte(value), 0o600); err != nil {
+			panic(err)
+		}
+	}
+	data, _ := os.ReadFile(path)
+	fmt.Println(string(data))
+	// Output: 2
+}
+
+// A write that cannot succeed leaves the old bytes and nothing beside them.
+func TestFailedWriteKeepsTheOldFile(t *testing.T) {
+	dir := t.TempDir()
+	// A folder that is not empty cannot be replaced by a file.
+	path := filepath.Join(dir, "name")
+	if err := os.MkdirAll(filepath.Join(path, "child"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := atomicfile.Write(path, []byte("new"), 0o600); err == nil {
+		t.Fatal("a folder was replaced by a file")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 || !entries[0].IsDir() {
+		t.Fatalf("left behind: %v", entries)
+	}
+	if err := atomicfile.Write(filepath.Join(dir, "no", "folder"), nil, 0o600); err == nil {
+		t.Fatal("wrote into a folder that does not exist")
+	}
+}
+
+func TestMode(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no permission bits")
+	}
+	path := filepath.Join(t.TempDir(), "key")
+	if err := atomicfile.Write(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Fatalf("mode %v", info.Mode())
+	}
+}

@@ -1,0 +1,289 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/libp2p/go-libp2p"
+	dht "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/crypto/pb"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/routing"
+	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
+	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// ErrOptions says that a host cannot start with these options.
+var ErrOptions = errors.New("invalid host options")
+
+// Options say how a host listens and how it finds peers.
+type Options struct {
+	// Key is the identity, an Ed25519 key. Required.
+	Key crypto.PrivKey
+	// Listen are QUIC v1 addresses, "/ip4/127.0.0.1/udp/0/quic-v1"; port 0 picks a
+	// free one. nil listens on a free port of every interface, IPv4 and IPv6.
+	Listen []string
+	// Bootstrap are full addresses, ending in /p2p/<peer ID>, which are dialled
+	// until connected for as long as the host lives. At most BootstrapPeers.
+	Bootstrap []string
+	// MDNS finds peers on the local network, by multicast.
+	MDNS bool
+	// DHT takes part in the DHT, which finds peers and content anywhere.
+	DHT bool
+	// DataDir is the folder of peers.json; "" remembers no peers.
+	DataDir string
+	// Relay offers to relay control traffic of peers behind NATs and to test whether
+	// others can be reached. For bootstrap peers.
+	Relay bool
+	// Logger receives what the host does; nil is slog.Default.
+	Logger *slog.Logger
+
+	dialable func(ma.Multiaddr) bool // addresses that may be dialled; nil is all
+}
+
+// Host is this node's presence on the network: its identity, connections and ways
+// of finding peers. Its methods may be called from any goroutine.
+type Host struct {
+	host      host.Host
+	dht       *dht.IpfsDHT // nil without Options.DHT
+	mdns      mdns.Service // nil without Options.MDNS
+	log       *slog.Logger
+	known     *knownPeers
+	bootstrap []peer.AddrInfo
+
+	ready    chan struct{}      // closed when host is set
+	found    chan peer.AddrInfo // discovered peers waiting to be dialled
+	incoming chan Incoming      // accepted stage streams
+
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+	close  func() error // runs once
+}
+
+// New starts a host: it listens, dials its bootstrap and known peers in the
+// background and answers others until Close. A bootstrap peer that does not answer
+// does not stop it. ctx ends the host early when it is cancelled before New returns.
+func New(ctx context.Context, o Options) (*Host, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if o.Key == nil || o.Key.Type() != pb.KeyType_Ed25519 {
+		return nil, fmt.Errorf("%w: %w", ErrOptions, ErrKeyType)
+	}
+	if len(o.Bootstrap) > BootstrapPeers {
+		return nil, fmt.Errorf("%w: %d bootstrap addresses, at most %d", ErrOptions, len(o.Bootstrap), BootstrapPeers)
+	}
+	bootstrap, err := parsePeers(o.Bootstrap)
+	if err != nil {
+		return nil, fmt.Errorf("%w: bootstrap %w", ErrOptions, err)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	known, err := loadKnownPeers(o.DataDir)
+	if err != nil {
+		o.Logger.Warn("starting without known peers", "error", err)
+	}
+	h := &Host{
+		log:       o.Logger,
+		known:     known,
+		bootstrap: bootstrap,
+		ready:     make(chan struct{}),
+		found:     make(chan peer.AddrInfo, DiscoveredBacklog),
+		incoming:  make(chan Incoming, StageBacklog),
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.close = sync.OnceValue(h.shutDown)
+	if err := h.start(o); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+// start brings up the parts in the order in which they need one another.
+func (h *Host) start(o Options) error {
+	quietQUIC()
+	options, err := h.libp2pOptions(o)
+	if err != nil {
+		return err
+	}
+	if h.host, err = libp2p.New(options...); err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	close(h.ready)
+	h.host.SetStreamHandler(StageProtocol, h.acceptStage)
+	if o.DHT {
+		if h.dht, err = newDHT(h.host, func() []peer.AddrInfo { return h.bootstrap }); err != nil {
+			return err
+		}
+	}
+	if err := h.remember(); err != nil {
+		return err
+	}
+	if o.MDNS {
+		h.startMDNS()
+	}
+	h.startDialling()
+	return nil
+}
+
+// libp2pOptions names every part of the libp2p host on purpose: its defaults
+// include transports that we leave out.
+func (h *Host) libp2pOptions(o Options) ([]libp2p.Option, error) {
+	resources, err := newResourceManager()
+	if err != nil {
+		return nil, fmt.Errorf("resource manager: %w", err)
+	}
+	connections, err := connmgr.NewConnManager(ConnectionsLow, ConnectionsHigh, connmgr.WithGracePeriod(ConnectionGrace))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("connection manager: %w", err), resources.Close())
+	}
+	listen := o.Listen
+	if listen == nil {
+		listen = []string{"/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/udp/0/quic-v1"}
+	}
+	options := []libp2p.Option{
+		libp2p.Identity(o.Key),
+		libp2p.Transport(quic.NewTransport),
+		libp2p.ListenAddrStrings(listen...),
+		libp2p.ResourceManager(resources),
+		libp2p.ConnectionManager(connections),
+		libp2p.ConnectionGater(&gater{dialable: o.dialable}),
+		libp2p.UserAgent("zetagrid"),
+		libp2p.ProtocolVersion("zetagrid/1"),
+		libp2p.Ping(true),
+		libp2p.EnableRelay(),
+		libp2p.EnableHolePunching(),
+		libp2p.DisableMetrics(), // they would label series by peer
+	}
+	if o.Relay {
+		return append(options,
+			libp2p.EnableRelayService(relay.WithResources(relay.DefaultResources())),
+			libp2p.ForceReachabilityPublic(),
+			libp2p.EnableNATService(),
+		), nil
+	}
+	return append(options, libp2p.EnableAutoRelayWithPeerSource(h.relays)), nil
+}
+
+// relays offers connected peers that relay, up to n of them, for when this node
+// finds that it cannot be reached directly.
+func (h *Host) relays(ctx context.Context, n int) <-chan peer.AddrInfo {
+	candidates := make(chan peer.AddrInfo)
+	h.wait.Go(func() {
+		defer close(candidates)
+		select {
+		case <-h.ready: // libp2p may ask before New has the host in hand
+		case <-h.ctx.Done():
+			return
+		}
+		for _, p := range h.host.Network().Peers() {
+			if n <= 0 {
+				return
+			}
+			spoken, err := h.host.Peerstore().SupportsProtocols(p, proto.ProtoIDv2Hop)
+			if err != nil || len(spoken) == 0 {
+				continue
+			}
+			select {
+			case candidates <- h.host.Peerstore().PeerInfo(p):
+				n--
+			case <-ctx.Done():
+				return
+			case <-h.ctx.Done():
+				return
+			}
+		}
+	})
+	return candidates
+}
+
+var _ autorelay.PeerSource = (*Host)(nil).relays
+
+// quietQUIC keeps quic-go from writing to the program's standard error that the
+// system's receive buffers are small: it would break the output of commands, and
+// `zetagrid doctor` is where such things belong.
+var quietQUIC = sync.OnceFunc(func() {
+	const name = "QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING"
+	if _, set := os.LookupEnv(name); !set {
+		_ = os.Setenv(name, "true") // failing only costs a line of noise
+	}
+})
+
+// ID is the peer ID, the same over restarts with the same key.
+func (h *Host) ID() peer.ID { return h.host.ID() }
+
+// Addrs are the full addresses by which others may reach this host, each ending in
+// /p2p/<peer ID>.
+func (h *Host) Addrs() []string {
+	full, err := peer.AddrInfoToP2pAddrs(host.InfoFromHost(h.host))
+	if err != nil {
+		return nil // the ID of a running host always prints
+	}
+	addrs := make([]string, len(full))
+	for i, a := range full {
+		addrs[i] = a.String()
+	}
+	return addrs
+}
+
+// Host is the libp2p host, for packages that speak protocols of their own on it.
+func (h *Host) Host() host.Host { return h.host }
+
+// Routing finds who provides content. It is nil without Options.DHT.
+func (h *Host) Routing() routing.ContentRouting {
+	if h.dht == nil {
+		return nil
+	}
+	return h.dht
+}
+
+// Connected says whether p can be reached without dialling, directly or relayed.
+func (h *Host) Connected(p peer.ID) bool {
+	switch h.host.Network().Connectedness(p) {
+	case network.Connected, network.Limited:
+		return true
+	}
+	return false
+}
+
+// Direct says whether a connection that is not relayed leads to p, so that p can
+// be a hop.
+func (h *Host) Direct(p peer.ID) bool {
+	return h.host.Network().Connectedness(p) == network.Connected
+}
+
+// Close stops everything the host started and waits for it. Later calls return
+// what the first did.
+func (h *Host) Close() error { return h.close() }
+
+func (h *Host) shutDown() error {
+	h.cancel()
+	var errs []error
+	if h.mdns != nil {
+		errs = append(errs, h.mdns.Close())
+	}
+	if h.dht != nil {
+		errs = append(errs, h.dht.Close())
+	}
+	if h.host != nil {
+		errs = append(errs, h.host.Close())
+	}
+	h.wait.Wait()
+	h.drainIncoming()
+	errs = append(errs, h.known.save())
+	return errors.Join(errs...)
+}

@@ -1,0 +1,91 @@
+package p2p
+
+import "time"
+
+// Everything a stranger can make grow, with the reason for its bound. The numbers
+// are fixed rather than scaled to the machine: a limit that depends on the machine
+// is one nobody has tested.
+const (
+	// KeyFileBytes bounds the identity file; an Ed25519 key takes 68 bytes.
+	KeyFileBytes = 4 << 10
+
+	// ConnectionsLow and ConnectionsHigh are the watermarks of the connection
+	// manager: above High it closes the least useful connections down to Low. A
+	// routing table holds a few dozen peers and a chain about ten.
+	ConnectionsLow  = 96
+	ConnectionsHigh = 160
+	// ConnectionGrace spares a new connection from trimming until it could prove
+	// its use.
+	ConnectionGrace = 20 * time.Second
+
+	// Connections is the hard ceiling, above ConnectionsHigh by as many as may
+	// arrive between two trims.
+	Connections = 384
+	// ConnectionsPerPeer matches the dials that libp2p runs at once to one peer.
+	ConnectionsPerPeer = 8
+	// ConnectionsPerIP4 and ConnectionsPerIP6Net keep one address, or one IPv6 /56
+	// (one customer), from filling the table. A site behind one NAT, such as a
+	// rack, may hold that many nodes; loopback is exempt.
+	ConnectionsPerIP4    = 16
+	ConnectionsPerIP6Net = 16
+	// ConnectionRatePerIP and ConnectionBurstPerIP bound handshakes a second from
+	// one address. libp2p's own 0.2 throttles sites behind a NAT.
+	ConnectionRatePerIP  = 2
+	ConnectionBurstPerIP = 32
+
+	// Streams bounds all streams of a host, StreamsPerPeer those with one peer:
+	// stage streams, two gossip streams, bitswap, DHT questions.
+	Streams        = 4096
+	StreamsPerPeer = 256
+	// StageStreams and StageStreamsPerPeer bound streams of the stage protocol. A
+	// session takes one stream from each hop to the next, so a peer may take part
+	// in that many sessions of ours at once, each way.
+	StageStreams        = 1024
+	StageStreamsPerPeer = 64
+	// StageBacklog is how many accepted stage streams may wait for Accept; more are
+	// reset, so that a flood costs the flooder its streams and us nothing.
+	StageBacklog = 64
+
+	// ExchangeStreamsPerPeer bounds exchanges of claims with one peer, each way:
+	// one runs at a time, the second overlaps the end of the first.
+	ExchangeStreamsPerPeer = 2
+	// ExchangeStreams bounds them over all peers.
+	ExchangeStreams = 64
+
+	// HostMemory bounds the buffers of the whole host, PeerMemory those of one peer:
+	// QUIC's windows (15 MiB a connection at most) and what protocols reserve.
+	HostMemory = 1 << 30
+	PeerMemory = 128 << 20
+
+	// KnownPeers is how many peers peers.json remembers, AddressesPerPeer how many
+	// addresses of each. Twice the routing table's useful depth; a dead one costs a
+	// dial at start.
+	KnownPeers       = 64
+	AddressesPerPeer = 8
+	// KnownPeersBytes bounds the file: KnownPeers times AddressesPerPeer addresses
+	// of at most 256 bytes each.
+	KnownPeersBytes = KnownPeers * AddressesPerPeer * 256
+
+	// BootstrapPeers bounds the explicit --bootstrap addresses; each has a goroutine.
+	BootstrapPeers = 64
+
+	// DiscoveredBacklog is how many discovered peers may wait to be dialled, and
+	// Dials how many dials run at once. More discoveries are dropped: each way of
+	// finding peers repeats.
+	DiscoveredBacklog = 64
+	Dials             = 8
+
+	// ProviderRecords bounds the provider records that a DHT server keeps for
+	// others, about 100 bytes each, and ProviderAge how long it keeps one. A grid
+	// provides one key per Genome and one per file, anew each ProvideInterval.
+	ProviderRecords = 1 << 16
+	ProviderAge     = time.Hour
+
+	// TablePeersPerIPGroup and BucketPeersPerIPGroup bound how many peers of one
+	// IPv4 /16 or one IPv6 AS the DHT's routing table and each of its buckets hold,
+	// so that whoever owns a few networks cannot fill it. Loopback and private
+	// addresses are exempt: a connection from one cannot come from a stranger's
+	// network, and a rack must fit.
+	TablePeersPerIPGroup  = 6
+	BucketPeersPerIPGroup = 2
+)

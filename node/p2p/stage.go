@@ -1,0 +1,110 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+const (
+	// StageProtocol carries frames between the hops of a chain. What is inside is
+	// the business of node/wire.
+	StageProtocol protocol.ID = "/zetagrid/stage/1.0.0"
+
+	// ExchangeProtocol compares claims with a neighbour.
+	ExchangeProtocol protocol.ID = "/zetagrid/claims/1"
+)
+
+// ErrNotDirect says that only a relayed connection leads to a peer, which carries
+// control only; such a peer is no hop.
+var ErrNotDirect = errors.New("no direct connection")
+
+// Stream is one stream of the stage protocol to a peer. One goroutine may read
+// while another writes; Close, CloseWrite, Reset and the deadlines may be called
+// from any. A Write is sent at once, whatever its size, so a frame should be one
+// Write.
+type Stream interface {
+	io.ReadWriteCloser
+	// CloseWrite tells the peer that no more will come; reading goes on.
+	CloseWrite() error
+	// Reset drops the stream both ways, with what is still in flight.
+	Reset() error
+	// SetDeadline bounds reads and writes; the zero time removes the bound.
+	SetDeadline(time.Time) error
+	// SetReadDeadline bounds reads only.
+	SetReadDeadline(time.Time) error
+	// SetWriteDeadline bounds writes only.
+	SetWriteDeadline(time.Time) error
+	// Peer is the authenticated peer at the other end.
+	Peer() peer.ID
+}
+
+// Incoming is a stage stream that a peer opened to us.
+type Incoming struct {
+	Peer   peer.ID
+	Stream Stream
+}
+
+// stageStream is a libp2p stream with the peer's name on it.
+type stageStream struct{ network.Stream }
+
+// Peer is the authenticated peer at the other end.
+func (s stageStream) Peer() peer.ID { return s.Conn().RemotePeer() }
+
+// Dial opens a stage stream to p over a direct connection, which it makes when
+// there is none and p's addresses are known. With a connection at hand it costs no
+// round trip: the protocol's name travels with the first Write.
+//
+// It fails with ErrNotDirect when p can be reached only through a relay, and with
+// libp2p's network.ErrResourceLimitExceeded past StageStreamsPerPeer.
+func (h *Host) Dial(ctx context.Context, p peer.ID) (Stream, error) {
+	s, err := h.host.NewStream(ctx, p, StageProtocol)
+	if errors.Is(err, network.ErrLimitedConn) {
+		return nil, fmt.Errorf("stage stream to %s: %w", p, ErrNotDirect)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stage stream to %s: %w", p, err)
+	}
+	if s.Conn().Stat().Limited {
+		return nil, errors.Join(fmt.Errorf("stage stream to %s: %w", p, ErrNotDirect), s.Reset())
+	}
+	return stageStream{s}, nil
+}
+
+// Accept yields the stage streams that peers open, in order of arrival. It is one
+// channel for the host's life and is not closed; whoever takes a stream owns it.
+// Streams that nobody takes are reset when StageBacklog of them wait, and at Close.
+func (h *Host) Accept() <-chan Incoming { return h.incoming }
+
+// acceptStage queues a stream for Accept, or resets it.
+func (h *Host) acceptStage(s network.Stream) {
+	if s.Conn().Stat().Limited || h.ctx.Err() != nil {
+		_ = s.Reset() // the peer learns nothing more from an error here
+		return
+	}
+	in := Incoming{Peer: s.Conn().RemotePeer(), Stream: stageStream{s}}
+	select {
+	case h.incoming <- in:
+	default:
+		h.log.Warn("stage stream refused, too many wait", "peer", in.Peer)
+		_ = s.Reset()
+	}
+}
+
+// drainIncoming resets the streams that nobody took.
+func (h *Host) drainIncoming() {
+	for {
+		select {
+		case in := <-h.incoming:
+			_ = in.Stream.Reset()
+		default:
+			return
+		}
+	}
+}
