@@ -1,6 +1,9 @@
 package session
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/zetagrid/zetagrid/tcn"
@@ -60,4 +63,45 @@ type HopUsage struct {
 	Blocks  tcn.Range
 	Queue   time.Duration
 	Compute time.Duration
+}
+
+// Check refuses what no gateway takes. positions is the model's, 0 for none.
+// Errors: ErrRequest, ErrTooLong.
+func (r *Request) Check(positions int) error {
+	switch {
+	case len(r.Prompt) == 0:
+		return fmt.Errorf("%w: empty prompt", ErrRequest)
+	case len(r.Prompt) > PromptBytes:
+		return fmt.Errorf("%w: %d bytes, limit %d", ErrTooLong, len(r.Prompt), PromptBytes)
+	case positions > 0 && len(r.Prompt) > positions:
+		return fmt.Errorf("%w: %d bytes, the model has %d positions", ErrTooLong, len(r.Prompt), positions)
+	case r.MaxBytes < 0 || r.MaxBytes > GeneratedBytes:
+		return fmt.Errorf("%w: %d bytes to generate, limit %d", ErrRequest, r.MaxBytes, GeneratedBytes)
+	case len(r.Stop) > StopSequences:
+		return fmt.Errorf("%w: %d stop sequences, limit %d", ErrRequest, len(r.Stop), StopSequences)
+	case r.LogProbs < -1 || r.LogProbs > TopLogProbs:
+		return fmt.Errorf("%w: %d log-probabilities, limit %d", ErrRequest, r.LogProbs, TopLogProbs)
+	}
+	for _, stop := range r.Stop {
+		if len(stop) == 0 || len(stop) > StopBytes {
+			return fmt.Errorf("%w: stop sequence of %d bytes, limit %d", ErrRequest, len(stop), StopBytes)
+		}
+	}
+	if err := r.Sampling.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	return nil
+}
+
+// likeliest returns the n likeliest bytes, best first, ties to the lower byte.
+func likeliest(logProbs *[256]float32, n int) []ByteLogProb {
+	if n == 0 {
+		return nil
+	}
+	all := make([]ByteLogProb, len(logProbs))
+	for b, p := range logProbs {
+		all[b] = ByteLogProb{byte(b), p}
+	}
+	slices.SortStableFunc(all, func(a, b ByteLogProb) int { return cmp.Compare(b.LogProb, a.LogProb) })
+	return slices.Clone(all[:n])
 }
