@@ -1,0 +1,271 @@
+package zetagrid_test
+
+import (
+	"go/ast"
+	"go/token"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// module is the import path that every package of this repository starts with.
+const module = "github.com/zetagrid/zetagrid/"
+
+// law is one row of the import table: what a package may import of this module,
+// what it must never import at all, and why.
+type law struct {
+	pkg     string
+	may     []string // packages of this module
+	never   []string // import path prefixes outside this module
+	because string
+}
+
+// Sets of outside imports that several rows refuse.
+var (
+	libp2p  = []string{"github.com/libp2p", "github.com/ipfs/boxo", "github.com/quic-go"}
+	sockets = []string{"net", "net/http", "crypto/tls"}
+	clocks  = []string{"time"}
+	chance  = []string{"math/rand", "math/rand/v2", "crypto/rand"}
+	files   = []string{"os", "io/fs", "path/filepath", "syscall"}
+	cgo     = []string{"C"}
+)
+
+// importTable says which way imports run:
+// kernel → quant → tcn → {modelfile, train, cuda, souls, session} → node → cmd,
+// and shardmap → {session, p2p}. It holds direct imports of files that are not
+// tests. A package without a row fails the test, so a new package argues its
+// place here.
+var importTable = []law{
+	{"tcn/kernel", nil,
+		slices.Concat(libp2p, sockets, clocks, chance, files, cgo),
+		"arithmetic on slices; who runs it says which set"},
+	{"tcn", []string{"tcn/kernel"},
+		slices.Concat(libp2p, sockets, clocks, chance, files, cgo),
+		"one answer: nothing but its arguments may change a bit"},
+	{"tcn/backendtest", []string{"tcn", "tcn/kernel"},
+		slices.Concat(libp2p, sockets, clocks, files, cgo),
+		"what every backend must pass; a backend's tests import it"},
+	{"tcn/modelfile", []string{"tcn", "tcn/kernel"},
+		slices.Concat([]string{"github.com/libp2p", "github.com/quic-go", "net"}, cgo),
+		"files to weights; a node never fetches what it parses by URL"},
+	{"shardmap", nil,
+		slices.Concat(libp2p, sockets, clocks, chance, files, cgo),
+		"a pure state machine: time and chance come in as events"},
+	{"node/wire", []string{"tcn"},
+		slices.Concat(libp2p, sockets, clocks, chance, files, cgo),
+		"the bytes of a frame, nothing about how they travel"},
+	{"node/session", []string{"tcn", "shardmap", "node/wire"},
+		slices.Concat(libp2p, sockets, chance, files, cgo),
+		"a pure state machine; time only as durations handed in"},
+	{"node/content", []string{"tcn", "tcn/modelfile"},
+		cgo,
+		"tiles and manifests by CID, from disk or peers"},
+	{"node/p2p", []string{"tcn", "shardmap", "node/wire"},
+		cgo,
+		"moves frames and claims; knows no session and no weights"},
+	{"node/api", []string{"tcn", "node/session"},
+		slices.Concat(libp2p, cgo),
+		"asks its Grid interface; importing node would be a cycle"},
+	{"node", []string{"tcn", "tcn/kernel", "tcn/modelfile", "shardmap", "node/wire", "node/session", "node/content", "node/p2p", "node/api"},
+		cgo,
+		"the daemon wires all parts and owns their lifetimes"},
+	{"bootstrap", []string{"node/p2p"},
+		cgo,
+		"a DHT peer and relay that owns nothing"},
+	{"cmd/zetagrid", []string{"tcn", "tcn/kernel", "tcn/modelfile", "shardmap", "node", "node/session", "node/api", "node/p2p", "bootstrap"},
+		cgo,
+		"flags to config; nothing imports it"},
+	{"", nil, nil, "the root holds the tests of the house"},
+}
+
+// goroutineFree are the packages without a go statement: whoever calls them
+// decides what runs beside what.
+var goroutineFree = []string{"tcn", "shardmap", "node/wire", "node/session"}
+
+// TestImportTable holds every package's direct imports against the table.
+func TestImportTable(t *testing.T) {
+	rows := map[string]law{}
+	for _, row := range importTable {
+		rows[row.pkg] = row
+	}
+	for dir, files := range goPackages(t) {
+		row, ok := rows[dir]
+		if !ok {
+			t.Errorf("package %q has no row in importTable: say what it may import and why", dir)
+			continue
+		}
+		for _, f := range files {
+			if f.test {
+				continue
+			}
+			for _, spec := range f.syntax.Imports {
+				p, err := strconv.Unquote(spec.Path.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkImport(t, f.path, row, p)
+			}
+		}
+	}
+}
+
+func checkImport(t *testing.T, file string, row law, imported string) {
+	t.Helper()
+	if own, ok := strings.CutPrefix(imported, module); ok {
+		if !slices.Contains(row.may, own) {
+			t.Errorf("%s imports %s, which its row does not allow: %s", file, own, row.because)
+		}
+		return
+	}
+	for _, never := range row.never {
+		if imported == never || strings.HasPrefix(imported, never+"/") && strings.Contains(never, ".") {
+			t.Errorf("%s imports %s: %s", file, imported, row.because)
+		}
+	}
+}
+
+// TestImportTableHasNoCycle checks the table itself: it must order the packages.
+func TestImportTableHasNoCycle(t *testing.T) {
+	may := map[string][]string{}
+	for _, row := range importTable {
+		if _, twice := may[row.pkg]; twice {
+			t.Errorf("two rows for %q", row.pkg)
+		}
+		may[row.pkg] = row.may
+	}
+	state := map[string]int{} // 0 new, 1 being visited, 2 done
+	var visit func(pkg string)
+	visit = func(pkg string) {
+		switch state[pkg] {
+		case 1:
+			t.Fatalf("importTable has a cycle through %q", pkg)
+		case 2:
+			return
+		}
+		state[pkg] = 1
+		for _, next := range may[pkg] {
+			visit(next)
+		}
+		state[pkg] = 2
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(may)) {
+		visit(pkg)
+	}
+}
+
+// TestPurePackagesStartNoGoroutine: in a pure package the caller decides what
+// runs at the same time.
+func TestPurePackagesStartNoGoroutine(t *testing.T) {
+	packages := goPackages(t)
+	for _, dir := range goroutineFree {
+		for _, f := range packages[dir] {
+			if f.test {
+				continue
+			}
+			ast.Inspect(f.syntax, func(n ast.Node) bool {
+				if g, ok := n.(*ast.GoStmt); ok {
+					t.Errorf("%s:%d: starts a goroutine", f.path, f.set.Position(g.Pos()).Line)
+				}
+				return true
+			})
+		}
+	}
+}
+
+// TestPackageDocs: a package is explained once, in one place.
+func TestPackageDocs(t *testing.T) {
+	for dir, files := range goPackages(t) {
+		var documented []string
+		code := 0
+		for _, f := range files {
+			if f.test {
+				continue
+			}
+			code++
+			if f.syntax.Doc != nil {
+				documented = append(documented, path.Base(f.path))
+			}
+		}
+		if dir != "" && code > 0 && len(documented) != 1 {
+			t.Errorf("package %q has %d package comments, want 1 (in %v)", dir, len(documented), documented)
+		}
+	}
+}
+
+// TestEveryPackageHasAnExample: an example is the shortest documentation that
+// cannot rot. Only those with an Output comment run.
+func TestEveryPackageHasAnExample(t *testing.T) {
+	for dir, files := range goPackages(t) {
+		code, examples := 0, 0
+		for _, f := range files {
+			if !f.test {
+				code++
+				continue
+			}
+			for _, decl := range f.syntax.Decls {
+				fn, ok := decl.(*ast.FuncDecl)
+				if ok && fn.Recv == nil && strings.HasPrefix(fn.Name.Name, "Example") && hasOutput(f.syntax, fn) {
+					examples++
+				}
+			}
+		}
+		if dir != "" && code > 0 && examples == 0 {
+			t.Errorf("package %q has no Example with an Output comment", dir)
+		}
+	}
+}
+
+// hasOutput reports whether a comment inside fn says what it prints.
+func hasOutput(file *ast.File, fn *ast.FuncDecl) bool {
+	for _, group := range file.Comments {
+		if group.Pos() < fn.Pos() || group.End() > fn.End() {
+			continue
+		}
+		text := strings.ToLower(strings.TrimSpace(group.Text()))
+		if strings.HasPrefix(text, "output:") || strings.HasPrefix(text, "unordered output:") {
+			return true
+		}
+	}
+	return false
+}
+
+// functionLines is how long a function may be: a screen.
+const functionLines = 70
+
+// longFunctions are the functions allowed to be longer, with the reason.
+var longFunctions = map[string]string{}
+
+// TestFunctionsFitAScreen: what does not fit a screen is not read.
+func TestFunctionsFitAScreen(t *testing.T) {
+	seen := map[string]bool{}
+	for dir, files := range goPackages(t) {
+		for _, f := range files {
+			if f.test || f.generated {
+				continue
+			}
+			for _, decl := range f.syntax.Decls {
+				fn, ok := decl.(*ast.FuncDecl)
+				if !ok {
+					continue
+				}
+				name := dir + "." + fn.Name.Name
+				lines := lineOf(f.set, fn.End()) - lineOf(f.set, fn.Pos()) + 1
+				_, excused := longFunctions[name]
+				seen[name] = seen[name] || excused && lines > functionLines
+				if lines > functionLines && !excused {
+					t.Errorf("%s: %s has %d lines, more than %d", f.path, fn.Name.Name, lines, functionLines)
+				}
+			}
+		}
+	}
+	for name := range longFunctions {
+		if !seen[name] {
+			t.Errorf("longFunctions excuses %s, which needs no excuse", name)
+		}
+	}
+}
+
+func lineOf(set *token.FileSet, pos token.Pos) int { return set.Position(pos).Line }

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/zetagrid/zetagrid/node/session"
+	"github.com/zetagrid/zetagrid/tcn"
+)
+
+// errUsage marks a command line that asks for nothing sensible: exit status 2.
+var errUsage = errors.New("usage")
+
+// usageError is a wrong command line; command says whose help explains it.
+type usageError struct {
+	err     error
+	command string
+}
+
+func (e *usageError) Error() string {
+	return fmt.Sprintf("%v: see %s --help", e.err, e.command)
+}
+
+func (e *usageError) Unwrap() []error { return []error{errUsage, e.err} }
+
+// usagef makes a usage error of the command, which is named as typed
+// ("model init").
+func usagef(command, format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...), "zetagrid " + command}
+}
+
+// asUsage turns a parse error into a usage error that names the command it got
+// to.
+func asUsage(err error) error {
+	command := "zetagrid"
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil {
+		if selected := parse.Context.Selected(); selected != nil {
+			command = selected.FullPath()
+		}
+	}
+	return &usageError{err, command}
+}
+
+// remedy is an error that says what to do about it.
+type remedy struct {
+	err error
+	do  string
+}
+
+func (r *remedy) Error() string { return r.err.Error() + ": " + r.do }
+func (r *remedy) Unwrap() error { return r.err }
+
+// remedies says what to do about the errors a user meets; the first that
+// matches counts.
+var remedies = []struct {
+	is error
+	do string
+}{
+	{context.Canceled, "stopped before it was done"},
+	{session.ErrUncovered, "start nodes that own them (zetagrid up --blocks LO-HI --bootstrap ADDRESS); zetagrid grid map shows who owns what"},
+	{session.ErrModel, "ask a node that serves it, or give --model"},
+	{session.ErrSoul, `use --soul none, or leave --soul out for the model's own`},
+	{session.ErrTooLong, "shorten the prompt; zetagrid model inspect shows the model's positions"},
+	{session.ErrRequest, "see zetagrid run --help"},
+	{session.ErrBusy, "try again when a generation has ended"},
+	{session.ErrHopLost, "ask again; zetagrid grid status shows which nodes are left"},
+	{session.ErrRefused, "look at that node's log, or ask again"},
+	{session.ErrDeadline, "ask again; zetagrid doctor tests the network"},
+	{tcn.ErrConfig, "correct the config"},
+	{fs.ErrExist, "name another folder, or remove this one"},
+	{fs.ErrNotExist, "check the name"},
+	{fs.ErrPermission, "check who may read or write it"},
+}
+
+// withRemedy adds what to do about err, unless it says so already. command is
+// the command that failed, as typed.
+func withRemedy(err error, command string) error {
+	var has *remedy
+	var usage *usageError
+	if errors.As(err, &has) || errors.As(err, &usage) {
+		return err
+	}
+	for _, r := range remedies {
+		if errors.Is(err, r.is) {
+			return &remedy{err, r.do}
+		}
+	}
+	return &remedy{err, command + " --help says what it needs"}
+}

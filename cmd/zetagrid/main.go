@@ -1,0 +1,95 @@
+// Command zetagrid joins a peer-to-peer inference grid, or asks one.
+//
+// It turns flags into the configuration of the packages and prints what they
+// answer; what is computed, stored or sent is decided elsewhere.
+//
+// # Laws
+//
+//  1. Exit status 0 is done, 1 is failed, 2 is a wrong command line.
+//  2. A failure is one line on standard error: "zetagrid: what: what to do".
+//  3. Standard output holds the answer only. Progress and notes go to standard
+//     error; progress bars only when that is a terminal.
+//  4. With --json, standard output is JSON of the schema in docs/json.md.
+//  5. The first SIGINT or SIGTERM shuts down cleanly, the second at once.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+)
+
+// Exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() { os.Exit(command(os.Args[1:])) }
+
+// command runs one command line against the process's own streams and returns
+// the exit status.
+func command(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// Give the signals their default action back after the first: the second
+	// then ends the process whatever it is doing.
+	context.AfterFunc(ctx, stop)
+
+	var line cli
+	s := &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	parser, err := kong.New(&line,
+		kong.Name("zetagrid"),
+		kong.Description("A peer-to-peer inference grid for RTH-LM. The same model, Soul, prompt, sampling and seed give the same bytes, however the grid is cut."),
+		kong.Writers(s.out, s.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(s),
+	)
+	if err != nil {
+		panic(err) // the tags in cli.go are wrong
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return s.fail(asUsage(err), "zetagrid")
+	}
+	return s.fail(parsed.Run(), parsed.Selected().FullPath())
+}
+
+// streams is where a command reads and writes.
+type streams struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+}
+
+// isTerminal reports whether a stream is a terminal with a person at it.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// note tells the user something that is not the answer.
+func (s *streams) note(format string, args ...any) {
+	_, _ = fmt.Fprintf(s.err, "zetagrid: "+format+"\n", args...) // nowhere to report it
+}
+
+// fail reports the error of a command, if any, and returns the exit status.
+func (s *streams) fail(err error, command string) int {
+	if err == nil {
+		return exitDone
+	}
+	s.note("%v", withRemedy(err, command))
+	if errors.Is(err, errUsage) {
+		return exitUsage
+	}
+	return exitFailed
+}
