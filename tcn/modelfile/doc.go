@@ -1,0 +1,43 @@
+// Package modelfile reads and writes everything about a model that is kept in
+// files: the three manifests, the tensor files they name by CID, the folder that
+// holds both, and the importers that make such a folder from a release's own
+// files.
+//
+// # Files
+//
+// A model folder:
+//
+//	model.json      the Model manifest      model.cid    its CID, in two notations
+//	genome.json     the Genome manifest     soul.json    the default Soul, if any
+//	tiles/CID.safetensors   frozen weights of one Fractal Block
+//	small/CID.safetensors   small parameters of one Fractal Block
+//	soul/CID.safetensors    low-rank slice of one Fractal Block
+//	ends/CID.safetensors    emb, pos_emb, norm_f
+//
+// Tensors are named by layer within the block, with L from 0, and files carry no
+// other metadata, so equal blocks are one file:
+//
+//	tile   L.w_in [2·d_ff, d_model]   L.w_dw [kernel_size, width]   L.w_out [d_model, d_ff]
+//	small  routing [1]   L.norm.w [d_model]   L.scale [1]
+//	soul   L.lora_in.A [rank, d_model]   L.lora_in.B [2·d_ff, rank]
+//	       L.lora_out.A [rank, d_ff]     L.lora_out.B [d_model, rank]
+//	ends   emb.weight [256, d_model]   pos_emb.weight [max_positions, d_model]   norm_f.w [d_model]
+//
+// w_dw is tap-major: row kernel_size-1 multiplies the present input, row 0 the
+// oldest. (Release and paper files hold [width, kernel_size]; importing turns
+// them.) width is d_ff in the release cell, d_model in the paper cell.
+//
+// # Laws
+//
+//  1. A manifest has one encoding. Decoding refuses any other bytes, so a CID
+//     and a value determine each other.
+//  2. Writing is deterministic: the same tensors give the same file and CID.
+//  3. A folder appears whole or not at all.
+//  4. Nothing read is executed, and every size is checked against the bytes
+//     that are there before memory is taken for it.
+//  5. Weights are finite.
+//
+// # Limits
+//
+// See limits.go; each is an error that wraps ErrTooLarge.
+package modelfile
