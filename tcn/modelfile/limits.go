@@ -21,9 +21,6 @@ const (
 	// StopStrings bounds the stop strings of a prompt template: each is searched
 	// for at every byte generated.
 	StopStrings = 16
-	// SoulRank bounds the rank of a Soul: past it, an adapter weighs as much as
-	// the layer it adapts.
-	SoulRank = 4096
 )
 
 // LeafBytes is the size of the leaves a file is cut into, 1 MiB: the largest

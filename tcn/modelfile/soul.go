@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/ipfs/go-cid"
+
+	"github.com/zetagrid/zetagrid/tcn"
 )
 
 // Soul is the manifest of an adapter: either its own low-rank slices or a
@@ -14,7 +16,7 @@ type Soul struct {
 	Kind       string            `json:"kind"`                 // KindSoul
 	Version    int               `json:"version"`              // Version
 	Genome     Link              `json:"genome"`               // the Genome it was made for
-	Rank       int               `json:"rank,omitempty"`       // 1…SoulRank; absent in a sum
+	Rank       int               `json:"rank,omitempty"`       // 1…tcn.MaxRank; absent in a sum
 	Slices     []Link            `json:"slices,omitempty"`     // one file per Fractal Block; absent in a sum
 	Sum        []Weighted        `json:"sum,omitempty"`        // 1…SumMembers Souls, added in this order
 	Small      []Link            `json:"small,omitempty"`      // one file per block, instead of the Model's
@@ -74,8 +76,8 @@ func (s Soul) validate() error {
 
 func (s Soul) validateTerms() error {
 	if len(s.Sum) == 0 {
-		if s.Rank < 1 || s.Rank > SoulRank {
-			return fmt.Errorf("rank %d is not in 1…%d", s.Rank, SoulRank)
+		if s.Rank < 1 || s.Rank > tcn.MaxRank {
+			return fmt.Errorf("rank %d is not in 1…%d", s.Rank, tcn.MaxRank)
 		}
 		if len(s.Slices) == 0 {
 			return errors.New("neither slices nor a sum")

@@ -1,0 +1,63 @@
+package modelfile
+
+import (
+	"fmt"
+
+	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile/element"
+	"github.com/zetagrid/zetagrid/tcn/modelfile/safetensors"
+)
+
+// The tensors of each kind of file, in file order. c must be valid and block in
+// 0…c.Blocks()-1.
+
+func blockLayers(c tcn.Config, block int) int {
+	lo, hi := c.BlockLayers(block)
+	return hi - lo
+}
+
+func tileSpecs(c tcn.Config, block int) []safetensors.Spec {
+	var specs []safetensors.Spec
+	for l := range blockLayers(c, block) {
+		specs = append(specs,
+			f32(l, "w_in", 2*c.DFF, c.DModel),
+			f32(l, "w_dw", c.KernelSize, c.ConvWidth()),
+			f32(l, "w_out", c.DModel, c.DFF))
+	}
+	return specs
+}
+
+func smallSpecs(c tcn.Config, block int) []safetensors.Spec {
+	specs := []safetensors.Spec{{Name: "routing", Type: element.F32, Shape: []int{1}}}
+	for l := range blockLayers(c, block) {
+		specs = append(specs, f32(l, "norm.w", c.DModel), f32(l, "scale", 1))
+	}
+	return specs
+}
+
+func soulSpecs(c tcn.Config, block, rank int) []safetensors.Spec {
+	var specs []safetensors.Spec
+	for l := range blockLayers(c, block) {
+		specs = append(specs,
+			f32(l, "lora_in.A", rank, c.DModel),
+			f32(l, "lora_in.B", 2*c.DFF, rank),
+			f32(l, "lora_out.A", rank, c.DFF),
+			f32(l, "lora_out.B", c.DModel, rank))
+	}
+	return specs
+}
+
+func endsSpecs(c tcn.Config) []safetensors.Spec {
+	specs := []safetensors.Spec{{Name: "emb.weight", Type: element.F32, Shape: []int{tcn.VocabSize, c.DModel}}}
+	if c.MaxPositions > 0 {
+		specs = append(specs, safetensors.Spec{Name: "pos_emb.weight", Type: element.F32, Shape: []int{c.MaxPositions, c.DModel}})
+	}
+	return append(specs, safetensors.Spec{Name: "norm_f.w", Type: element.F32, Shape: []int{c.DModel}})
+}
+
+func f32(layer int, name string, shape ...int) safetensors.Spec {
+	return safetensors.Spec{Name: layerName(layer, name), Type: element.F32, Shape: shape}
+}
+
+// layerName is a tensor's name by layer within the block.
+func layerName(layer int, name string) string { return fmt.Sprintf("%d.%s", layer, name) }
