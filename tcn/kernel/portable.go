@@ -78,7 +78,12 @@ func portableRMSNorm(out, x, gain []float32, eps float32) {
 //
 //	x [d]
 func RootMeanSquare(x []float32, eps float32) float32 {
-	mean := Dot(x, x) / float32(len(x))
+	return rootOfMean(Dot(x, x), len(x), eps)
+}
+
+// rootOfMean returns sqrt(sum/d + eps).
+func rootOfMean(sum float32, d int, eps float32) float32 {
+	mean := sum / float32(d)
 	// The square root of a float32 taken in float64 and rounded back is the
 	// correctly rounded float32 root (Figueroa, "When is double rounding
 	// innocuous?", 1995).

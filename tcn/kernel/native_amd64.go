@@ -1,0 +1,195 @@
+package kernel
+
+import "golang.org/x/sys/cpu"
+
+// native returns the Sets in assembly that the machine and its operating system
+// support, the fastest first.
+func native() []*Set {
+	var sets []*Set
+	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512BW {
+		sets = append(sets, avx512.set())
+	}
+	if cpu.X86.HasAVX2 {
+		sets = append(sets, avx2.set())
+	}
+	return sets
+}
+
+// assembly is the functions of one instruction level. The generated files say
+// what each does.
+type assembly struct {
+	name string
+	// tiles[i] takes i+1 input rows at a time.
+	tiles []tile
+	// single takes one input row and one weight row.
+	single    tileFunc
+	normalize func(out, x, gain *float32, n int, root float32)
+	conv      func(out *float32, taps *[]float32, w *float32, width, count int)
+	gate      func(y, a, g *float32, n int)
+	addScaled func(x, t *float32, n int, scale float32)
+	roundBF16 func(x *float32, n int)
+}
+
+// tile is a function that multiplies a few input rows with weightRows weight
+// rows at a time.
+type tile struct {
+	weightRows int
+	run        tileFunc
+}
+
+type tileFunc func(y, x, w *float32, cols, tiles int, yRow, yCol, xRow, wRow uintptr)
+
+var avx512 = assembly{
+	name:      "avx512",
+	tiles:     []tile{{4, tile1x4AVX512}, {4, tile2x4AVX512}, {3, tile3x3AVX512}, {3, tile4x3AVX512}},
+	single:    tile1x1AVX512,
+	normalize: normalizeAVX512,
+	conv:      convAVX512,
+	gate:      gateAVX512,
+	addScaled: addScaledAVX512,
+	roundBF16: roundBF16AVX512,
+}
+
+var avx2 = assembly{
+	name:      "avx2",
+	tiles:     []tile{{3, tile1x3AVX2}, {1, tile2x1AVX2}, {1, tile3x1AVX2}},
+	single:    tile1x1AVX2,
+	normalize: normalizeAVX2,
+	conv:      convAVX2,
+	gate:      gateAVX2,
+	addScaled: addScaledAVX2,
+	roundBF16: roundBF16AVX2,
+}
+
+// set dresses the functions as a Set: it checks lengths, as the assembly does
+// not, and keeps each call short.
+func (a *assembly) set() *Set {
+	return &Set{
+		Name:      a.name,
+		MatMul:    a.matMul,
+		RMSNorm:   a.rmsNorm,
+		Conv:      a.convRow,
+		Gate:      a.gateRow,
+		AddScaled: a.addScaledRow,
+		RoundBF16: a.roundBF16Row,
+	}
+}
+
+const (
+	// floatBytes is the size of a float32.
+	floatBytes = 4
+	// panelFloats is how many weights a panel of MatMul holds: 256 KiB, which
+	// stays in the second-level cache while every input row passes over it.
+	panelFloats = 64 << 10
+	// runFloats is how many numbers one call works on at most. The Go scheduler
+	// cannot interrupt assembly, so calls last microseconds, not milliseconds.
+	runFloats = 16 << 10
+)
+
+func (a *assembly) matMul(y, x, w []float32, n, rows, cols, lo, hi int) {
+	if n <= 0 || lo >= hi {
+		return
+	}
+	y, x, w = y[:n*rows], x[:n*cols], w[:rows*cols]
+	_, _ = w[lo*cols:hi*cols], y[lo:hi]
+	if cols == 0 {
+		portableMatMul(y, x, w, n, rows, cols, lo, hi)
+		return
+	}
+	panel := max(panelFloats/cols, 12)
+	for r := lo; r < hi; r += panel {
+		a.panel(y, x, w, n, rows, cols, r, min(r+panel, hi))
+	}
+}
+
+// panel multiplies every input row with the weight rows [lo, hi).
+func (a *assembly) panel(y, x, w []float32, n, rows, cols, lo, hi int) {
+	for i := 0; i < n; {
+		in := a.inputRows(n - i)
+		t := a.tiles[in-1]
+		a.strip(t, in, y[i*rows:], x[i*cols:], w, rows, cols, lo, hi)
+		i += in
+	}
+}
+
+// inputRows is how many of left input rows to take next: the tallest tile that
+// fits, but no single row after it if two smaller tiles do as well.
+func (a *assembly) inputRows(left int) int {
+	most := len(a.tiles)
+	if left > most && left < 2*most {
+		return (left + 1) / 2
+	}
+	return min(left, most)
+}
+
+// strip multiplies in input rows with the weight rows [lo, hi). What is left of
+// the range after whole tiles is taken by one more tile that ends with the
+// range and computes some results twice, to the same bits.
+func (a *assembly) strip(t tile, in int, y, x, w []float32, rows, cols, lo, hi int) {
+	yRow, xRow := uintptr(rows*floatBytes), uintptr(cols*floatBytes)
+	if hi-lo < t.weightRows {
+		for i := range in {
+			a.single(&y[i*rows+lo], &x[i*cols], &w[lo*cols], cols, hi-lo, yRow, floatBytes, xRow, xRow)
+		}
+		return
+	}
+	tiles := (hi - lo) / t.weightRows
+	t.run(&y[lo], &x[0], &w[lo*cols], cols, tiles, yRow, floatBytes, xRow, xRow)
+	if lo+tiles*t.weightRows < hi {
+		last := hi - t.weightRows
+		t.run(&y[last], &x[0], &w[last*cols], cols, 1, yRow, floatBytes, xRow, xRow)
+	}
+}
+
+func (a *assembly) rmsNorm(out, x, gain []float32, eps float32) {
+	n := len(x)
+	out, gain = out[:n], gain[:n]
+	if n == 0 {
+		return
+	}
+	var sum float32
+	a.single(&sum, &x[0], &x[0], n, 1, 0, 0, 0, 0)
+	root := rootOfMean(sum, n, eps)
+	eachRun(n, func(lo, hi int) {
+		a.normalize(&out[lo], &x[lo], &gain[lo], hi-lo, root)
+	})
+}
+
+func (a *assembly) convRow(out []float32, taps [][]float32, w []float32) {
+	width := len(out)
+	for _, tap := range taps {
+		_ = tap[:width]
+	}
+	w = w[:len(taps)*width]
+	if width == 0 || len(taps) == 0 {
+		return
+	}
+	a.conv(&out[0], &taps[0], &w[0], width, len(taps))
+}
+
+func (a *assembly) gateRow(y, a1, g []float32) {
+	a1, g = a1[:len(y)], g[:len(y)]
+	eachRun(len(y), func(lo, hi int) {
+		a.gate(&y[lo], &a1[lo], &g[lo], hi-lo)
+	})
+}
+
+func (a *assembly) addScaledRow(x, t []float32, scale float32) {
+	t = t[:len(x)]
+	eachRun(len(x), func(lo, hi int) {
+		a.addScaled(&x[lo], &t[lo], hi-lo, scale)
+	})
+}
+
+func (a *assembly) roundBF16Row(x []float32) {
+	eachRun(len(x), func(lo, hi int) {
+		a.roundBF16(&x[lo], hi-lo)
+	})
+}
+
+// eachRun cuts [0, n) into runs of at most runFloats.
+func eachRun(n int, run func(lo, hi int)) {
+	for lo := 0; lo < n; lo += runFloats {
+		run(lo, min(lo+runFloats, n))
+	}
+}

@@ -1,0 +1,6 @@
+//go:build !amd64
+
+package kernel
+
+// native returns the Sets in assembly: none on this architecture.
+func native() []*Set { return nil }
