@@ -140,25 +140,6 @@ func checkRanges(ranges []Range, blocks int) error {
 	return nil
 }
 
-// normalize sorts ranges and joins those that touch or overlap. The result does
-// not share memory with ranges. It fails with ErrClaim when a range is empty or
-// not within [0, blocks), or when more than ClaimRanges are left.
-func normalize(ranges []Range, blocks int) ([]Range, error) {
-	sorted := slices.SortedFunc(slices.Values(ranges), func(a, b Range) int { return cmp.Compare(a.Lo, b.Lo) })
-	joined := sorted[:0]
-	for _, r := range sorted {
-		if r.Lo < 0 || r.Lo >= r.Hi || r.Hi > blocks {
-			return nil, fmt.Errorf("%w: range %v is not within blocks 0-%d", ErrClaim, r, blocks)
-		}
-		if last := len(joined) - 1; last >= 0 && r.Lo <= joined[last].Hi {
-			joined[last].Hi = max(joined[last].Hi, r.Hi)
-			continue
-		}
-		joined = append(joined, r)
-	}
-	return joined, checkRanges(joined, blocks)
-}
-
 // after reports whether c replaces d, a claim of the same node.
 func (c *Claim) after(d *Claim) bool { return c.order(d.Incarnation, d.Sequence) > 0 }
 
