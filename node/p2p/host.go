@@ -10,6 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/crypto/pb"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -57,6 +58,8 @@ type Options struct {
 // of finding peers. Its methods may be called from any goroutine.
 type Host struct {
 	host      host.Host
+	key       crypto.PrivKey
+	dataDir   string       // "" keeps nothing
 	dht       *dht.IpfsDHT // nil without Options.DHT
 	mdns      mdns.Service // nil without Options.MDNS
 	log       *slog.Logger
@@ -71,6 +74,8 @@ type Host struct {
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
 	close  func() error // runs once
+
+	gossipOnce func() (*pubsub.PubSub, error) // starts gossip at the first Join
 }
 
 // New starts a host: it listens, dials its bootstrap and known peers in the
@@ -98,6 +103,8 @@ func New(ctx context.Context, o Options) (*Host, error) {
 		o.Logger.Warn("starting without known peers", "error", err)
 	}
 	h := &Host{
+		key:       o.Key,
+		dataDir:   o.DataDir,
 		log:       o.Logger,
 		known:     known,
 		bootstrap: bootstrap,
@@ -107,6 +114,7 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.close = sync.OnceValue(h.shutDown)
+	h.gossipOnce = sync.OnceValues(h.startGossip)
 	if err := h.start(o); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}

@@ -47,8 +47,9 @@ const (
 	StageBacklog = 64
 
 	// ExchangeStreamsPerPeer bounds exchanges of claims with one peer, each way:
-	// one runs at a time, the second overlaps the end of the first.
-	ExchangeStreamsPerPeer = 2
+	// one runs at a time, the second overlaps the end of the first, and a peer may
+	// share two Genomes with us.
+	ExchangeStreamsPerPeer = 4
 	// ExchangeStreams bounds them over all peers.
 	ExchangeStreams = 64
 
@@ -88,4 +89,43 @@ const (
 	// network, and a rack must fit.
 	TablePeersPerIPGroup  = 6
 	BucketPeersPerIPGroup = 2
+)
+
+// Limits on claims and their exchange.
+const (
+	// GossipMessageBytes bounds one gossip message of others: many claims and the
+	// protocol's own control lists.
+	GossipMessageBytes = 64 << 10
+	// GossipTopics bounds the topics a peer may tell us about: one per Genome.
+	GossipTopics = 16
+	// ClaimsPerNode is how many claims of one node are passed on each second. An
+	// honest node says one thing a second at most, twice that after a change.
+	ClaimsPerNode = 8
+	// ClaimNodes is how many nodes may be heard in one second; the claims of more
+	// are ignored until the next, and come by exchange.
+	ClaimNodes = 4096
+
+	// ExchangeTime bounds one exchange of claims, begin to end.
+	ExchangeTime = 10 * time.Second
+	// ExchangeMemory is reserved for each: a full digest and full entries.
+	ExchangeMemory = 2 << 20
+
+	// PeerRecords is how many addresses of other peers one exchange hands on, and
+	// PeerRecordBytes how long each signed record may be: a key, a signature and
+	// a dozen addresses.
+	PeerRecords     = 32
+	PeerRecordBytes = 2 << 10
+	// GridPeers is how many peers of its grid a node connects to on its own. A grid
+	// that is no larger is connected in full; chains of larger ones dial as needed.
+	GridPeers = 48
+
+	// EffectsBacklog is how many effects may wait for the daemon before news of
+	// other nodes is dropped; what concerns this node's own ranges never is.
+	EffectsBacklog = 1024
+
+	// ProvidersAsked is how many providers one look into the DHT returns at most.
+	ProvidersAsked = 32
+
+	// IncarnationBytes bounds the file of the counter: 20 digits and a line end.
+	IncarnationBytes = 32
 )

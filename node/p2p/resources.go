@@ -63,12 +63,16 @@ func resourceLimits() rcmgr.ConcreteLimitConfig {
 			Memory: PeerMemory,
 		},
 		Protocol: map[protocol.ID]rcmgr.ResourceLimits{
-			StageProtocol:    bothWays(StageStreams, HostMemory/2),
-			ExchangeProtocol: bothWays(ExchangeStreams, HostMemory/64),
+			StageProtocol: bothWays(StageStreams, HostMemory/2),
 		},
 		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{
-			StageProtocol:    bothWays(StageStreamsPerPeer, PeerMemory/2),
-			ExchangeProtocol: bothWays(ExchangeStreamsPerPeer, PeerMemory/16),
+			StageProtocol: bothWays(StageStreamsPerPeer, PeerMemory/2),
+		},
+		Service: map[string]rcmgr.ResourceLimits{
+			exchangeService: bothWays(ExchangeStreams, 2*ExchangeStreams*ExchangeMemory),
+		},
+		ServicePeer: map[string]rcmgr.ResourceLimits{
+			exchangeService: bothWays(ExchangeStreamsPerPeer, 2*ExchangeStreamsPerPeer*ExchangeMemory),
 		},
 	}
 	return ours.Build(services.Scale(0, 0))

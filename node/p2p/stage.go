@@ -9,17 +9,13 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/protocol"
 )
 
-const (
-	// StageProtocol carries frames between the hops of a chain. What is inside is
-	// the business of node/wire.
-	StageProtocol protocol.ID = "/zetagrid/stage/1.0.0"
-
-	// ExchangeProtocol compares claims with a neighbour.
-	ExchangeProtocol protocol.ID = "/zetagrid/claims/1"
-)
+// StageProtocol carries frames between the hops of a chain. What is inside is the
+// business of node/wire.
+const StageProtocol protocol.ID = "/zetagrid/stage/1.0.0"
 
 // ErrNotDirect says that only a relayed connection leads to a peer, which carries
 // control only; such a peer is no hop.
@@ -64,6 +60,9 @@ func (s stageStream) Peer() peer.ID { return s.Conn().RemotePeer() }
 // It fails with ErrNotDirect when p can be reached only through a relay, and with
 // libp2p's network.ErrResourceLimitExceeded past StageStreamsPerPeer.
 func (h *Host) Dial(ctx context.Context, p peer.ID) (Stream, error) {
+	if err := h.findAddresses(ctx, p); err != nil {
+		return nil, fmt.Errorf("stage stream to %s: %w", p, err)
+	}
 	s, err := h.host.NewStream(ctx, p, StageProtocol)
 	if errors.Is(err, network.ErrLimitedConn) {
 		return nil, fmt.Errorf("stage stream to %s: %w", p, ErrNotDirect)
@@ -75,6 +74,19 @@ func (h *Host) Dial(ctx context.Context, p peer.ID) (Stream, error) {
 		return nil, errors.Join(fmt.Errorf("stage stream to %s: %w", p, ErrNotDirect), s.Reset())
 	}
 	return stageStream{s}, nil
+}
+
+// findAddresses asks the DHT where p is, when p is not connected and nobody said.
+func (h *Host) findAddresses(ctx context.Context, p peer.ID) error {
+	if h.dht == nil || h.Connected(p) || len(h.host.Peerstore().Addrs(p)) > 0 {
+		return nil
+	}
+	info, err := h.dht.FindPeer(ctx, p)
+	if err != nil {
+		return fmt.Errorf("no address known: %w", err)
+	}
+	h.host.Peerstore().AddAddrs(p, info.Addrs, peerstore.TempAddrTTL)
+	return nil
 }
 
 // Accept yields the stage streams that peers open, in order of arrival. It is one

@@ -1,0 +1,142 @@
+package p2p
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+
+	"github.com/zetagrid/zetagrid/shardmap"
+)
+
+const (
+	// healEvery is how often the map is compared with one neighbour, so that a claim
+	// that gossip lost arrives all the same.
+	healEvery = 3 * time.Second
+	// measureEvery is how often round trips to the neighbours are measured, and
+	// pingTime how long one may take.
+	measureEvery = 5 * time.Second
+	pingTime     = 2 * time.Second
+	// gridTag and gridWeight keep neighbours of the grid when connections are trimmed.
+	gridTag    = "grid"
+	gridWeight = 50
+)
+
+func (m *Membership) subscribe() (event.Subscription, error) {
+	return m.host.host.EventBus().Subscribe([]any{
+		new(event.EvtPeerIdentificationCompleted),
+		new(event.EvtPeerProtocolsUpdated),
+		new(event.EvtPeerConnectednessChanged),
+	}, eventbus.Name("zetagrid/neighbours"), eventbus.BufSize(256))
+}
+
+// watch runs an exchange with each peer of the grid as it appears, which it does by
+// connecting or by joining after, and tells the map who went.
+func (m *Membership) watch(events event.Subscription) {
+	defer func() { _ = events.Close() }() // it only fails when closed twice
+	for _, p := range m.connectedGridPeers() {
+		m.greet(p) // connected before we joined
+	}
+	for {
+		select {
+		case e, ok := <-events.Out():
+			if !ok {
+				return
+			}
+			m.notice(e)
+		case <-m.ctx.Done():
+			return
+		}
+	}
+}
+
+func (m *Membership) notice(e any) {
+	switch e := e.(type) {
+	case event.EvtPeerIdentificationCompleted:
+		signal(m.kick)
+		if slices.Contains(e.Protocols, m.protocol) {
+			m.greet(e.Peer)
+		}
+	case event.EvtPeerProtocolsUpdated:
+		if slices.Contains(e.Added, m.protocol) {
+			m.greet(e.Peer)
+		}
+	case event.EvtPeerConnectednessChanged:
+		if e.Connectedness == network.NotConnected {
+			m.Do(shardmap.Gone{Node: NodeOf(e.Peer)})
+		}
+	}
+}
+
+// greet compares maps with a new neighbour and measures the way to it.
+func (m *Membership) greet(p peer.ID) {
+	m.host.host.ConnManager().TagPeer(p, gridTag, gridWeight)
+	m.wait.Go(func() {
+		if err := m.openExchange(m.ctx, p); err != nil {
+			m.log.Debug("no exchange with a new neighbour", "error", err)
+		}
+		m.ping(p)
+	})
+}
+
+// heal compares maps with a random neighbour every few seconds.
+func (m *Membership) heal() {
+	for sleep(m.ctx, jitter(healEvery)) {
+		peers := m.connectedGridPeers()
+		if len(peers) == 0 {
+			continue
+		}
+		if err := m.openExchange(m.ctx, peers[rand.IntN(len(peers))]); err != nil {
+			m.log.Debug("no exchange with a neighbour", "error", err)
+		}
+	}
+}
+
+// measure pings the neighbours in turn.
+func (m *Membership) measure() {
+	for sleep(m.ctx, jitter(measureEvery)) {
+		for _, p := range m.connectedGridPeers() {
+			m.ping(p)
+		}
+	}
+}
+
+// ping measures one round trip to p and tells the map.
+func (m *Membership) ping(p peer.ID) {
+	ctx, cancel := context.WithTimeout(m.ctx, pingTime)
+	defer cancel()
+	result, ok := <-ping.Ping(ctx, m.host.host, p)
+	if !ok || result.Error != nil || result.RTT <= 0 {
+		return
+	}
+	m.Do(shardmap.Measured{Node: NodeOf(p), RoundTripMicros: max(1, result.RTT.Microseconds())})
+}
+
+// connectedGridPeers are the connected peers that joined this grid too.
+func (m *Membership) connectedGridPeers() []peer.ID {
+	h := m.host.host
+	return slices.DeleteFunc(h.Network().Peers(), func(p peer.ID) bool {
+		return !speaks(m.host, p, m.protocol)
+	})
+}
+
+// gridPeers counts them.
+func (m *Membership) gridPeers() int { return len(m.connectedGridPeers()) }
+
+// speaks says whether p told us that it speaks a protocol.
+func speaks(h *Host, p peer.ID, id protocol.ID) bool {
+	spoken, err := h.host.Peerstore().SupportsProtocols(p, id)
+	return err == nil && len(spoken) > 0
+}
+
+// jitter spreads d over ±20 %, so that nodes started together do not act together.
+func jitter(d time.Duration) time.Duration {
+	return d*4/5 + rand.N(d*2/5)
+}
