@@ -66,7 +66,7 @@ var importTable = []law{
 	{"node/p2p", []string{"tcn", "shardmap", "node/wire"},
 		cgo,
 		"moves frames and claims; knows no session and no weights"},
-	{"node/api", []string{"tcn", "node/session"},
+	{"node/api", []string{"tcn", "tcn/modelfile", "node/session"},
 		slices.Concat(libp2p, cgo),
 		"asks its Grid interface; importing node would be a cycle"},
 	{"node", []string{"tcn", "tcn/kernel", "tcn/modelfile", "shardmap", "node/wire", "node/session", "node/content", "node/p2p", "node/api"},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/zetagrid/zetagrid/node/session"
 	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -83,8 +84,8 @@ func (d *double) last(t *testing.T) session.Request {
 
 func (d *double) Models() []Model {
 	return []Model{
-		{ID: ownModel, Created: 1_700_000_000, Soul: ownSoul, Souls: []string{ownSoul}},
-		{ID: otherModel, Template: "<{role}>{content}</{role}>"},
+		{ID: ownModel, Created: 1_700_000_000, Soul: ownSoul, Souls: []string{ownSoul}, Template: modelfile.DefaultTemplate},
+		{ID: otherModel, Template: modelfile.Template{}},
 	}
 }
 

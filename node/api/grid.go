@@ -5,6 +5,7 @@ import (
 
 	"github.com/zetagrid/zetagrid/node/session"
 	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
 )
 
 // Grid is what the API needs of a node. Its methods are called from many
@@ -40,11 +41,11 @@ type Stream interface {
 
 // Model is a Model that a node answers for.
 type Model struct {
-	ID       string   // Model CID
-	Created  int64    // Unix seconds; 0 when unknown
-	Soul     string   // CID of the default Soul, "" when it has none
-	Souls    []string // CIDs of Souls known to fit, the default among them
-	Template Template // how a chat becomes a prompt; "" is DefaultTemplate
+	ID       string             // Model CID
+	Created  int64              // Unix seconds; 0 when unknown
+	Soul     string             // CID of the default Soul, "" when it has none
+	Souls    []string           // CIDs of Souls known to fit, the default among them
+	Template modelfile.Template // how a chat becomes a prompt
 }
 
 // Span is a half-open range of Fractal Blocks as JSON writes it: [lo, hi].

@@ -1,12 +1,16 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"github.com/zetagrid/zetagrid/node/session"
+)
 
 // What a caller can make the API hold, and why no more than that.
 const (
-	// PromptBytes is the longest prompt, after the chat template: the grid's
-	// limit for one session's prompt.
-	PromptBytes = 1 << 20
+	// PromptBytes is the longest prompt, after the chat template: what a session
+	// takes.
+	PromptBytes = session.PromptBytes
 	// RequestBytes is the longest request body: a prompt of PromptBytes bytes
 	// each escaped as \u00XX, and 64 KiB for every other field.
 	RequestBytes = 6*PromptBytes + 64<<10
@@ -14,29 +18,25 @@ const (
 	// field the API reads is at 5; tools and schemas, refused by name rather
 	// than as bad JSON, rarely pass 16.
 	JSONDepth = 32
-	// ChatMessages is how many messages one chat holds. Each costs some 100
-	// bytes beside its text.
-	ChatMessages = 4096
+	// ChatMessages is how many messages one chat holds: the template may put
+	// 8 KiB around each, and so 8 MiB before the prompt is measured.
+	ChatMessages = 1024
 	// ContentParts is how many parts one message's content may come in.
 	ContentParts = 256
-	// TemplateBytes is the longest chat template of a Model; it is rendered
-	// once a message.
-	TemplateBytes = 4 << 10
-	// StopSequences is how many stop sequences a request may name (OpenAI: 4);
-	// each is compared at every byte.
-	StopSequences = 16
-	// StopBytes is the longest stop sequence; a session holds as many bytes
-	// back before it may stream them.
-	StopBytes = 256
+	// StopSequences is how many stop sequences a request may name, those of the
+	// chat template among them (OpenAI: 4), and StopBytes how long each may be:
+	// what a session takes.
+	StopSequences = session.StopSequences
+	StopBytes     = session.StopBytes
 	// Alternatives is how many likeliest bytes can be asked for with each byte
 	// (top_logprobs, as OpenAI's; also the integer logprobs of completions).
 	Alternatives = 20
 	// SoulName is the longest Soul name: a CID of any sane kind fits in 128.
 	SoulName = 128
 
-	// StreamedBytes is the most bytes a streamed answer may ask for. It costs
-	// no memory, only compute, so the limit is about callers gone mad.
-	StreamedBytes = 1 << 30
+	// StreamedBytes is the most bytes a streamed answer may ask for: what a
+	// session takes.
+	StreamedBytes = session.GeneratedBytes
 	// BufferedBytes is the most bytes of an answer in one piece, which the
 	// gateway holds until it ends.
 	BufferedBytes = 1 << 20

@@ -13,6 +13,7 @@ import (
 
 	"github.com/zetagrid/zetagrid/node/session"
 	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
 )
 
 // generation is one request, decoded and found good.
@@ -118,15 +119,15 @@ func decodeChat(body []byte, models []Model) (*generation, *Error) {
 	}
 	prompt, err := g.model.Template.Prompt(chat)
 	if err != nil {
-		if e, known := errorOf(err, nil); known {
-			return nil, e
-		}
 		return nil, refusal(http.StatusBadRequest, codeTemplate, "model", "%s", err)
 	}
-	if stop := g.model.Template.Stop(); stop != nil {
-		g.request.Stop = append(g.request.Stop, stop)
+	for _, stop := range g.model.Template.Stop {
+		g.request.Stop = append(g.request.Stop, []byte(stop))
 	}
-	return g, g.finish(prompt, "messages")
+	if n := len(g.request.Stop); n > StopSequences {
+		return nil, badValue("stop", "at most %d with the %d of the Model's template", StopSequences, len(g.model.Template.Stop))
+	}
+	return g, g.finish([]byte(prompt), "messages")
 }
 
 // generation checks the common fields.
@@ -301,14 +302,14 @@ func (g *generation) finish(prompt []byte, param string) *Error {
 }
 
 // messages decodes a chat.
-func messages(raw json.RawMessage) ([]Message, *Error) {
+func messages(raw json.RawMessage) ([]modelfile.Message, *Error) {
 	if isNull(raw) {
 		return nil, refusal(http.StatusBadRequest, codeMissing, "messages", "is required")
 	}
 	if raw[0] != '[' {
 		return nil, badValue("messages", "must be an array")
 	}
-	var chat []Message
+	var chat []modelfile.Message
 	e := each(raw, "messages", ChatMessages, func(element json.RawMessage) *Error {
 		m, e := message(element, fmt.Sprintf("messages[%d]", len(chat)))
 		chat = append(chat, m)
@@ -321,27 +322,30 @@ func messages(raw json.RawMessage) ([]Message, *Error) {
 }
 
 // message decodes one turn, whose content is a string or text parts.
-func message(raw json.RawMessage, param string) (Message, *Error) {
+func message(raw json.RawMessage, param string) (modelfile.Message, *Error) {
 	var m struct {
 		Role    string          `json:"role"`
 		Content json.RawMessage `json:"content"`
 	}
 	if err := json.Unmarshal(raw, &m); err != nil {
-		return Message{}, badValue(param, "must be an object with role and content")
+		return modelfile.Message{}, badValue(param, "must be an object with role and content")
 	}
 	if !slices.Contains([]string{"system", "developer", "user", "assistant"}, m.Role) {
-		return Message{}, badValue(param+".role", "must be system, developer, user or assistant")
+		return modelfile.Message{}, badValue(param+".role", "must be system, developer, user or assistant")
 	}
-	turn := Message{Role: m.Role}
+	turn := modelfile.Message{Role: m.Role}
+	if m.Role == "developer" {
+		turn.Role = "system" // the newer name of the same role
+	}
 	if !isNull(m.Content) && m.Content[0] == '"' {
-		err := json.Unmarshal(m.Content, &turn.Content)
+		err := json.Unmarshal(m.Content, &turn.Text)
 		if err != nil {
-			return Message{}, badValue(param+".content", "%s", err)
+			return modelfile.Message{}, badValue(param+".content", "%s", err)
 		}
 		return turn, nil
 	}
 	if isNull(m.Content) || m.Content[0] != '[' {
-		return Message{}, badValue(param+".content", "must be a string or an array of text parts")
+		return modelfile.Message{}, badValue(param+".content", "must be a string or an array of text parts")
 	}
 	var content strings.Builder
 	e := each(m.Content, param+".content", ContentParts, func(element json.RawMessage) *Error {
@@ -355,7 +359,7 @@ func message(raw json.RawMessage, param string) (Message, *Error) {
 		content.WriteString(*part.Text)
 		return nil
 	})
-	turn.Content = content.String()
+	turn.Text = content.String()
 	return turn, e
 }
 
