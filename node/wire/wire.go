@@ -183,20 +183,20 @@ func (f *Frame) Append(dst []byte) []byte {
 }
 
 // Read reads the next frame of r into f, whose Body is reused when it is large
-// enough. It returns io.EOF only where a frame could have begun; a frame cut
-// short is io.ErrUnexpectedEOF. Other errors: ErrFrame, ErrTooLarge.
+// enough; then Read allocates nothing. It returns io.EOF only where a frame could
+// have begun; a frame cut short is io.ErrUnexpectedEOF. Other errors: ErrFrame,
+// ErrTooLarge. After an error f holds nothing of use.
 func (f *Frame) Read(r io.Reader) error {
-	var head [HeaderBytes]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+	// The header passes through Body: an array here would move to the heap,
+	// since r may keep it.
+	f.resize(HeaderBytes)
+	if _, err := io.ReadFull(r, f.Body); err != nil {
 		return err
 	}
-	if err := f.parse(head[:]); err != nil {
+	if err := f.parse(f.Body); err != nil {
 		return err
 	}
-	if cap(f.Body) < int(f.Payload) {
-		f.Body = make([]byte, f.Payload)
-	}
-	f.Body = f.Body[:f.Payload]
+	f.resize(int(f.Payload))
 	if _, err := io.ReadFull(r, f.Body); err != nil {
 		if errors.Is(err, io.EOF) {
 			return io.ErrUnexpectedEOF
@@ -204,4 +204,11 @@ func (f *Frame) Read(r io.Reader) error {
 		return err
 	}
 	return nil
+}
+
+func (f *Frame) resize(n int) {
+	if cap(f.Body) < n {
+		f.Body = make([]byte, n)
+	}
+	f.Body = f.Body[:n]
 }
