@@ -120,11 +120,17 @@ func widths() []int {
 	return append(all, 255, 256, 257, 511, 512, 1000, 1023, 1024, 2048, 4095, 4096, 4097)
 }
 
+// Sizes past those at which the Sets in assembly cut their work in pieces.
+const (
+	longRow  = 16<<10 + 5
+	manyRows = 4<<10 + 20 // of 16 columns
+)
+
 func TestRowsEqualPortable(t *testing.T) {
 	everyNative(t, func(t *testing.T, s *Set) {
 		r := rand.New(rand.NewPCG(1, 2))
 		for _, src := range sources {
-			for _, width := range append(widths(), runFloats+5) {
+			for _, width := range append(widths(), longRow) {
 				equalRows(t, s, fmt.Sprintf("%s, width %d", src.name, width), width,
 					func() []float32 { return src.row(r, width) })
 			}
@@ -180,7 +186,7 @@ func TestMatMulEqualsPortable(t *testing.T) {
 				}
 			}
 		}
-		equalMatMul(t, s, sources[0], r, 3, panelFloats/16+20, 16) // two panels
+		equalMatMul(t, s, sources[0], r, 3, manyRows, 16)
 		equalMatMul(t, s, sources[0], r, 2, 0, 7)
 		equalMatMul(t, s, sources[0], r, 0, 7, 7)
 		equalMatMul(t, s, sources[0], r, 2, 3, 0)

@@ -1,6 +1,10 @@
 package kernel
 
-import "golang.org/x/sys/cpu"
+import (
+	"fmt"
+
+	"golang.org/x/sys/cpu"
+)
 
 // native returns the Sets in assembly that the machine and its operating system
 // support, the fastest first.
@@ -90,8 +94,8 @@ func (a *assembly) matMul(y, x, w []float32, n, rows, cols, lo, hi int) {
 	if n <= 0 || lo >= hi {
 		return
 	}
-	y, x, w = y[:n*rows], x[:n*cols], w[:rows*cols]
-	_, _ = w[lo*cols:hi*cols], y[lo:hi]
+	y, x, w = first(y, n*rows), first(x, n*cols), first(w, rows*cols)
+	_ = y[lo:hi:rows] // panics unless 0 <= lo and hi <= rows
 	if cols == 0 {
 		portableMatMul(y, x, w, n, rows, cols, lo, hi)
 		return
@@ -143,7 +147,7 @@ func (a *assembly) strip(t tile, in int, y, x, w []float32, rows, cols, lo, hi i
 
 func (a *assembly) rmsNorm(out, x, gain []float32, eps float32) {
 	n := len(x)
-	out, gain = out[:n], gain[:n]
+	out, gain = first(out, n), first(gain, n)
 	if n == 0 {
 		return
 	}
@@ -158,24 +162,24 @@ func (a *assembly) rmsNorm(out, x, gain []float32, eps float32) {
 func (a *assembly) convRow(out []float32, taps [][]float32, w []float32) {
 	width := len(out)
 	for _, tap := range taps {
-		_ = tap[:width]
+		first(tap, width)
 	}
-	w = w[:len(taps)*width]
+	w = first(w, len(taps)*width)
 	if width == 0 || len(taps) == 0 {
 		return
 	}
 	a.conv(&out[0], &taps[0], &w[0], width, len(taps))
 }
 
-func (a *assembly) gateRow(y, a1, g []float32) {
-	a1, g = a1[:len(y)], g[:len(y)]
+func (a *assembly) gateRow(y, left, right []float32) {
+	left, right = first(left, len(y)), first(right, len(y))
 	eachRun(len(y), func(lo, hi int) {
-		a.gate(&y[lo], &a1[lo], &g[lo], hi-lo)
+		a.gate(&y[lo], &left[lo], &right[lo], hi-lo)
 	})
 }
 
 func (a *assembly) addScaledRow(x, t []float32, scale float32) {
-	t = t[:len(x)]
+	t = first(t, len(x))
 	eachRun(len(x), func(lo, hi int) {
 		a.addScaled(&x[lo], &t[lo], hi-lo, scale)
 	})
@@ -185,6 +189,15 @@ func (a *assembly) roundBF16Row(x []float32) {
 	eachRun(len(x), func(lo, hi int) {
 		a.roundBF16(&x[lo], hi-lo)
 	})
+}
+
+// first returns the first n numbers of a slice. Unlike slicing it panics also if
+// the slice is shorter but its memory goes on.
+func first(s []float32, n int) []float32 {
+	if n > len(s) {
+		panic(fmt.Sprintf("kernel: slice of %d numbers, want %d", len(s), n))
+	}
+	return s[:n]
 }
 
 // eachRun cuts [0, n) into runs of at most runFloats.
