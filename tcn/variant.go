@@ -1,14 +1,11 @@
 package tcn
 
-import (
-	"fmt"
-	"math"
-)
+import "fmt"
 
 // Validate reports whether v fits a model of config c: [ErrRange] when its
 // range is not one of the model's, [ErrShape] when a part is missing or has
-// other sizes than the config gives it, [ErrNotFinite] when a scale, routing
-// scalar or weight is not finite.
+// other sizes than the config gives it, [ErrNotFinite] when a gain, scale,
+// routing scalar or weight is not finite.
 func (v *Variant) Validate(c Config) error {
 	if v == nil {
 		return fmt.Errorf("%w: no variant", ErrShape)
@@ -41,18 +38,19 @@ func (s *Small) check(c Config, b int) error {
 		return fmt.Errorf("%w: routing scalar", ErrNotFinite)
 	}
 	for i := range s.Layers {
-		if got := len(s.Layers[i].NormGain); got != c.DModel {
+		layer := &s.Layers[i]
+		if got := len(layer.NormGain); got != c.DModel {
 			return fmt.Errorf("layer %d: %w: %d norm gains, want %d", i, ErrShape, got, c.DModel)
 		}
-		if !finite([]float32{s.Layers[i].Scale}) {
-			return fmt.Errorf("layer %d: %w: scale", i, ErrNotFinite)
+		if !finite(layer.NormGain) || !finite([]float32{layer.Scale}) {
+			return fmt.Errorf("layer %d: %w: norm gains or scale", i, ErrNotFinite)
 		}
 	}
 	return nil
 }
 
 func (t SoulTerm) check(c Config, r Range) error {
-	if v := float64(t.Weight); math.IsInf(v, 0) || math.IsNaN(v) {
+	if !finite([]float32{t.Weight}) {
 		return fmt.Errorf("%w: weight", ErrNotFinite)
 	}
 	if len(t.Slices) != r.Len() {
