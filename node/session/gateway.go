@@ -197,7 +197,7 @@ func refusal(hop string, code wire.Code, text string) error {
 		kind = ErrSoul
 	case wire.CodeNoSlot, wire.CodeNoMemory:
 		kind = ErrBusy
-	case wire.CodeClosing, wire.CodeNextHop:
+	case wire.CodeClosing, wire.CodeNextHop, wire.CodePreviousHop:
 		kind = ErrHopLost
 	}
 	if text != "" {
@@ -299,7 +299,9 @@ func (g *Gateway) returned(now time.Duration, f *wire.Frame) []Effect {
 	if g.done <= g.want {
 		return g.send(now)
 	}
-	g.plan.Ends.Logits(rows[len(rows)-g.plan.Config.DModel:], &g.logits)
+	if err := g.plan.Ends.Logits(rows[len(rows)-g.plan.Config.DModel:], &g.logits); err != nil {
+		return g.fail(fmt.Errorf("logits at position %d: %w", g.done-1, err))
+	}
 	return g.sample(now)
 }
 
@@ -350,11 +352,6 @@ func (g *Gateway) account(now time.Duration) {
 
 // sample draws the next byte from the logits of the last known one.
 func (g *Gateway) sample(now time.Duration) []Effect {
-	for _, v := range g.logits {
-		if v-v != 0 { // infinity or not-a-number
-			return g.fail(fmt.Errorf("%w: logits at position %d", tcn.ErrNotFinite, g.done-1))
-		}
-	}
 	if g.done >= g.limit {
 		return g.finish(FinishLength)
 	}

@@ -22,6 +22,7 @@ const (
 	CodeNextHop                      // the next hop cannot be reached
 	CodeClosing                      // the node is shutting down
 	CodeIdle                         // no frame for longer than the idle limit
+	CodePreviousHop                  // the previous hop's stream broke
 	codeEnd
 )
 
@@ -41,6 +42,7 @@ var codeText = [codeEnd]string{
 	CodeNextHop:      "next hop cannot be reached",
 	CodeClosing:      "node is shutting down",
 	CodeIdle:         "session idle for too long",
+	CodePreviousHop:  "previous hop lost",
 }
 
 // String names the code; one of a newer peer is named by its number.

@@ -1,0 +1,367 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/zetagrid/zetagrid/node/session"
+	"github.com/zetagrid/zetagrid/node/wire"
+	"github.com/zetagrid/zetagrid/tcn"
+)
+
+// hopKey names a session at a hop; one peer may be several hops of a chain.
+type hopKey struct {
+	id  wire.SessionID
+	hop uint16
+}
+
+// hops is the worker side of the node: the sessions that other gateways, or
+// this one, opened here.
+type hops struct {
+	links    *links
+	executor *executor
+	resident *resident
+	variants *variants
+	budget   int64 // bytes that sessions' states and rings may take
+
+	mu       sync.Mutex
+	sessions map[hopKey]*hopSession
+	gateways map[string]*share
+	bytes    int64
+	closed   bool
+	running  sync.WaitGroup
+}
+
+// share is what one gateway has open here.
+type share struct {
+	sessions int
+	bytes    int64
+}
+
+func newHops(l *links, e *executor, r *resident, v *variants, budget int64) *hops {
+	return &hops{
+		links: l, executor: e, resident: r, variants: v, budget: budget,
+		sessions: map[hopKey]*hopSession{}, gateways: map[string]*share{},
+	}
+}
+
+// freeSlots is how many more sessions the node would take.
+func (h *hops) freeSlots() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return max(0, sessionsPerNode-len(h.sessions))
+}
+
+// control serves a gateway's control stream, whose first frame is open: the
+// session lives as long as the stream.
+func (h *hops) control(ctx context.Context, in incoming, open *wire.Frame) {
+	s, err := h.open(ctx, in, open)
+	if err != nil {
+		answer := &wire.Frame{Header: wire.Header{Kind: wire.KindRefused, Session: open.Session, Epoch: open.Epoch, Hop: open.Hop, Code: wire.CodeStage}}
+		var refusal *session.Refusal
+		if errors.As(err, &refusal) {
+			answer.Code, answer.Body = refusal.Code, refusalText(refusal.Text)
+		} else {
+			answer.Body = refusalText(err.Error())
+		}
+		_ = writeFrame(in.stream, answer) // the gateway may be gone; nothing was opened
+		_ = in.stream.Close()
+		return
+	}
+	go s.watch(in.stream)
+	s.run(ctx)
+}
+
+func refusalText(text string) []byte { return []byte(text[:min(len(text), 256)]) }
+
+// open checks, reserves and answers. The error is a *session.Refusal or says
+// what failed here.
+func (h *hops) open(ctx context.Context, in incoming, f *wire.Frame) (*hopSession, error) {
+	open, err := wire.ParseOpen(f.Body)
+	if err != nil {
+		return nil, &session.Refusal{Code: wire.CodeMalformed, Text: err.Error()}
+	}
+	worker, err := session.NewWorker(in.peer, f.Header, open, h.resident.config)
+	if err != nil {
+		return nil, err
+	}
+	stage := h.resident.stage(worker.Blocks())
+	if stage == nil {
+		return nil, &session.Refusal{Code: wire.CodeNotServed, Text: "the range is not loaded"}
+	}
+	loadCtx, cancel := context.WithTimeout(ctx, variantTimeout)
+	defer cancel()
+	variant, err := h.variants.get(loadCtx, open.Model, open.Soul, worker.Blocks())
+	if err != nil {
+		return nil, err
+	}
+	s := &hopSession{
+		hops: h, key: hopKey{f.Session, f.Hop}, gateway: in.peer, control: in.stream,
+		worker: worker, stage: stage, variant: variant,
+		bytes:   h.resident.config.StateBytes(worker.Blocks()) + session.RingBytes(h.resident.config, open),
+		results: make(chan *job, open.Window), ended: make(chan struct{}),
+	}
+	if err := h.register(s); err != nil {
+		return nil, err
+	}
+	if s.state, err = stage.NewState(worker.Blocks(), int(open.Start)); err != nil {
+		h.unregister(s)
+		return nil, err
+	}
+	s.idle = time.AfterFunc(idleTimeout, func() { s.end(&session.Refusal{Code: wire.CodeIdle}) })
+	opened := wire.Frame{Header: wire.Header{Kind: wire.KindOpened, Session: f.Session, Epoch: f.Epoch, Hop: f.Hop}}
+	if err := writeFrame(in.stream, &opened); err != nil {
+		s.end(nil) // the gateway went away; run cleans up
+	}
+	return s, nil
+}
+
+// register reserves the session's place and memory. The error is a
+// *session.Refusal.
+func (h *hops) register(s *hopSession) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	mine := h.gateways[s.gateway]
+	if mine == nil {
+		mine = &share{}
+	}
+	switch {
+	case h.closed:
+		return &session.Refusal{Code: wire.CodeClosing}
+	case h.sessions[s.key] != nil:
+		return &session.Refusal{Code: wire.CodeWrongPeer, Text: "the session is open already"}
+	case len(h.sessions) >= sessionsPerNode || mine.sessions >= sessionsPerGateway:
+		return &session.Refusal{Code: wire.CodeNoSlot}
+	case h.bytes+s.bytes > h.budget, s.gateway != h.links.self && mine.bytes+s.bytes > max(h.budget/stateShare, s.bytes):
+		return &session.Refusal{Code: wire.CodeNoMemory}
+	}
+	mine.sessions++
+	mine.bytes += s.bytes
+	h.bytes += s.bytes
+	h.gateways[s.gateway] = mine
+	h.sessions[s.key] = s
+	h.running.Add(1)
+	return nil
+}
+
+// unregister gives the reservation back.
+func (h *hops) unregister(s *hopSession) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.sessions, s.key)
+	mine := h.gateways[s.gateway]
+	mine.sessions--
+	mine.bytes -= s.bytes
+	h.bytes -= s.bytes
+	if mine.sessions == 0 {
+		delete(h.gateways, s.gateway)
+	}
+	h.running.Done()
+}
+
+// rows serves a rows stream, whose first frame attached it to a session.
+func (h *hops) rows(in incoming, attach *wire.Frame) {
+	h.mu.Lock()
+	s := h.sessions[hopKey{attach.Session, attach.Hop}]
+	h.mu.Unlock()
+	if s == nil || s.worker.Previous() != in.peer || !s.attach(in.stream) {
+		hangUp(in.stream)
+		return
+	}
+	var f wire.Frame
+	for {
+		if err := f.Read(in.stream); err != nil {
+			if !errors.Is(err, io.EOF) {
+				code := wire.CodePreviousHop
+				if errors.Is(err, wire.ErrFrame) || errors.Is(err, wire.ErrTooLarge) {
+					code = wire.CodeMalformed
+				}
+				s.end(&session.Refusal{Code: code, Text: err.Error()})
+			}
+			return
+		}
+		s.step(session.Arrived{Peer: in.peer, Frame: &f})
+	}
+}
+
+// close ends every session and waits for them.
+func (h *hops) close() {
+	h.mu.Lock()
+	h.closed = true
+	open := make([]*hopSession, 0, len(h.sessions))
+	for _, s := range h.sessions {
+		open = append(open, s)
+	}
+	h.mu.Unlock()
+	for _, s := range open {
+		s.end(&session.Refusal{Code: wire.CodeClosing})
+	}
+	h.running.Wait()
+}
+
+// hopSession is one session at this hop.
+type hopSession struct {
+	hops    *hops
+	key     hopKey
+	gateway string
+	control stream
+	stage   tcn.Stage
+	state   tcn.State
+	variant *tcn.Variant
+	bytes   int64
+	results chan *job // one place for each row in flight
+	idle    *time.Timer
+
+	mu       sync.Mutex // guards worker, computing and upstream
+	worker   *session.Worker
+	busy     int // jobs in the executor
+	upstream stream
+
+	once  sync.Once
+	ended chan struct{}
+}
+
+// attach makes in the session's one stream of rows from the previous hop.
+func (s *hopSession) attach(in stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over() || s.upstream != nil {
+		return false
+	}
+	s.upstream = in
+	return true
+}
+
+// over reports whether the session has ended.
+func (s *hopSession) over() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// end ends the session once; a refusal is told to the gateway.
+func (s *hopSession) end(refusal *session.Refusal) {
+	s.once.Do(func() {
+		if refusal != nil {
+			_ = writeFrame(s.control, &wire.Frame{ // the gateway may be gone: the session ends either way
+				Header: wire.Header{Kind: wire.KindRefused, Session: s.key.id, Epoch: 1, Hop: s.key.hop, Code: refusal.Code},
+				Body:   refusalText(refusal.Text),
+			})
+		}
+		close(s.ended)
+	})
+}
+
+// watch waits for the gateway to close the control stream, or to vanish.
+func (s *hopSession) watch(control stream) {
+	var f wire.Frame
+	_ = f.Read(control) // anything that comes ends the session: a new epoch's open comes with replacement
+	s.end(nil)
+}
+
+// step feeds the machine and carries out what it wants, but for Send, which the
+// session's own goroutine does. It never blocks on a peer.
+func (s *hopSession) step(in session.Input) []session.Effect {
+	s.mu.Lock()
+	if s.over() { // nothing may reach the executor once free counts what is there
+		s.mu.Unlock()
+		return nil
+	}
+	effects := s.worker.Step(in)
+	for _, effect := range effects {
+		if compute, ok := effect.(session.Compute); ok {
+			s.busy++
+			s.idle.Reset(idleTimeout)
+			s.hops.executor.submit(&job{
+				stage: s.stage, results: s.results,
+				work: tcn.Work{State: s.state, Variant: s.variant, Rows: compute.Rows},
+			})
+		}
+	}
+	s.mu.Unlock()
+	for _, effect := range effects {
+		if refuse, ok := effect.(session.Refuse); ok {
+			s.end(refuse.Refusal)
+		}
+	}
+	return effects
+}
+
+// run forwards computed rows until the session ends, then frees everything.
+func (s *hopSession) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer context.AfterFunc(ctx, func() { s.end(&session.Refusal{Code: wire.CodeClosing}) })()
+	defer s.free()
+	defer cancel()
+	var next stream
+	defer func() { hangUp(next) }()
+	for {
+		select {
+		case <-s.ended:
+			return
+		case j := <-s.results:
+			for _, effect := range s.computed(j) {
+				send, ok := effect.(session.Send)
+				if !ok {
+					continue
+				}
+				if err := s.send(ctx, &next, &send.Frame); err != nil {
+					s.end(&session.Refusal{Code: wire.CodeNextHop, Text: err.Error()})
+					return
+				}
+			}
+		}
+	}
+}
+
+// computed hands a job's result to the machine.
+func (s *hopSession) computed(j *job) []session.Effect {
+	s.mu.Lock()
+	s.busy--
+	s.mu.Unlock()
+	return s.step(session.Computed{
+		Rows: j.work.Rows, Err: j.work.Err,
+		Timing: wire.Timing{QueueMicros: micros(j.queue), ComputeMicros: micros(j.compute)},
+	})
+}
+
+func micros(d time.Duration) uint32 { return uint32(min(d.Microseconds(), 1<<32-1)) }
+
+// send writes a frame to the next peer, whose stream it opens first.
+func (s *hopSession) send(ctx context.Context, next *stream, f *wire.Frame) error {
+	if *next == nil {
+		dialed, err := s.hops.links.dial(ctx, s.worker.Next())
+		if err != nil {
+			return err
+		}
+		*next = dialed
+		attach := s.worker.Attach()
+		if err := writeFrame(dialed, &attach); err != nil {
+			return err
+		}
+	}
+	return writeFrame(*next, f)
+}
+
+// free gives back what the session holds. Rows still in the executor are
+// awaited first, since they use the state.
+func (s *hopSession) free() {
+	s.end(nil)
+	s.idle.Stop()
+	hangUp(s.control)
+	s.mu.Lock()
+	upstream, busy := s.upstream, s.busy
+	s.mu.Unlock()
+	hangUp(upstream)
+	for ; busy > 0; busy-- {
+		<-s.results
+	}
+	_ = s.state.Close() // a state of the CPU has nothing to lose
+	s.hops.unregister(s)
+}

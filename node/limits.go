@@ -1,0 +1,45 @@
+package node
+
+import "time"
+
+const (
+	// sessionsPerGateway bounds the sessions one gateway may have open at a hop;
+	// four times the sixteen prompts a busy front end sends at once.
+	sessionsPerGateway = 64
+
+	// sessionsPerNode bounds the sessions of all gateways at a hop.
+	sessionsPerNode = 512
+
+	// generationsPerNode bounds the prompts this node answers as a gateway.
+	generationsPerNode = 128
+
+	// stateShare is the part of the state budget that one gateway may fill.
+	stateShare = 4 // a quarter
+
+	// stateBytesDefault is the memory for sessions' rings when the node is not
+	// told otherwise.
+	stateBytesDefault = 4 << 30
+
+	// firstFrameTimeout bounds the wait for a new stream's first frame.
+	firstFrameTimeout = 2 * time.Second
+
+	// idleTimeout frees a session for which no frame came for so long.
+	idleTimeout = 30 * time.Second
+
+	// writeTimeout bounds one frame's write to a peer that does not read.
+	writeTimeout = 15 * time.Second
+
+	// variantTimeout bounds the fetching of a Model's and a Soul's slices for
+	// one session.
+	variantTimeout = 45 * time.Second
+
+	// batchRows bounds the rows of one executor batch, so that a byte never
+	// waits longer than a few chunks of somebody's prompt.
+	batchRows = 256
+
+	// variantsPerNode bounds the (Model, Soul) pairs held in memory.
+	variantsPerNode = 64
+
+	// piecesQueued bounds what a slow caller leaves unread.
+	piecesQueued = 1024
+)
