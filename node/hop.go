@@ -94,17 +94,18 @@ func (h *hops) open(ctx context.Context, in incoming, f *wire.Frame) (*hopSessio
 	}
 	loadCtx, cancel := context.WithTimeout(ctx, variantTimeout)
 	defer cancel()
-	variant, err := h.variants.get(loadCtx, open.Model, open.Soul, worker.Blocks())
+	variant, release, err := h.variants.get(loadCtx, open.Model, open.Soul, worker.Blocks())
 	if err != nil {
 		return nil, err
 	}
 	s := &hopSession{
 		hops: h, key: hopKey{f.Session, f.Hop}, gateway: in.peer, control: in.stream,
-		worker: worker, stage: stage, variant: variant,
+		worker: worker, stage: stage, variant: variant, release: release,
 		bytes:   h.resident.config.StateBytes(worker.Blocks()) + session.RingBytes(h.resident.config, open),
 		results: make(chan *job, open.Window), ended: make(chan struct{}),
 	}
 	if err := h.register(s); err != nil {
+		release()
 		return nil, err
 	}
 	if s.state, err = stage.NewState(worker.Blocks(), int(open.Start)); err != nil {
@@ -151,6 +152,7 @@ func (h *hops) register(s *hopSession) error {
 func (h *hops) unregister(s *hopSession) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	s.release()
 	delete(h.sessions, s.key)
 	mine := h.gateways[s.gateway]
 	mine.sessions--
@@ -211,6 +213,7 @@ type hopSession struct {
 	stage   tcn.Stage
 	state   tcn.State
 	variant *tcn.Variant
+	release func() // gives the variant back
 	bytes   int64
 	results chan *job // one place for each row in flight
 	idle    *time.Timer

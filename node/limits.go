@@ -43,3 +43,12 @@ const (
 	// piecesQueued bounds what a slow caller leaves unread.
 	piecesQueued = 1024
 )
+
+const (
+	// fileSlack is what a tensor file may be larger than its numbers: a header
+	// of names and the padding that aligns tensors.
+	fileSlack = 1 << 20
+
+	// tilesFetched bounds the tiles fetched and mapped at once.
+	tilesFetched = 4
+)

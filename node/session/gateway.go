@@ -149,6 +149,9 @@ func (g *Gateway) Usage() Usage {
 	return u
 }
 
+// Peer is the peer ID bytes of hop i.
+func (g *Gateway) Peer(i int) string { return g.plan.peer(i) }
+
 // Logits are those of the last position whose output came back.
 func (g *Gateway) Logits() [256]float32 { return g.logits }
 

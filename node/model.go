@@ -1,0 +1,378 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/zetagrid/zetagrid/node/content"
+	"github.com/zetagrid/zetagrid/node/session"
+	"github.com/zetagrid/zetagrid/node/wire"
+	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
+)
+
+// library resolves manifests and files of one Genome through the content store.
+type library struct {
+	store     *content.Store
+	model     modelfile.Model
+	modelCID  cid.Cid
+	genome    modelfile.Genome
+	genomeCID cid.Cid
+	config    tcn.Config
+}
+
+// openLibrary reads the Model that ref names, a folder or a CID, and its Genome.
+// A CID is looked for until ctx ends.
+func openLibrary(ctx context.Context, store *content.Store, ref string) (*library, error) {
+	l := &library{store: store}
+	if c, err := cid.Decode(ref); err == nil {
+		l.modelCID = c
+	} else {
+		folder, err := modelfile.OpenFolder(ref)
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w", ref, err)
+		}
+		if err := store.AddFolder(ctx, folder); err != nil {
+			return nil, fmt.Errorf("model %s: %w", ref, err)
+		}
+		_, l.modelCID = folder.Model()
+	}
+	data, err := store.Manifest(ctx, l.modelCID)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", l.modelCID, err)
+	}
+	if l.model, err = modelfile.DecodeModel(data); err != nil {
+		return nil, fmt.Errorf("model %s: %w", l.modelCID, err)
+	}
+	l.genomeCID = l.model.Genome
+	if data, err = store.Manifest(ctx, l.genomeCID); err != nil {
+		return nil, fmt.Errorf("genome of model %s: %w", l.modelCID, err)
+	}
+	if l.genome, err = modelfile.DecodeGenome(data); err != nil {
+		return nil, fmt.Errorf("genome %s: %w", l.genomeCID, err)
+	}
+	l.config = l.genome.Config
+	return l, l.model.Fits(l.genome, l.genomeCID)
+}
+
+// tileBytes bounds the file of one block: its numbers, headers and padding.
+func (l *library) tileBytes() int64 {
+	c := l.config
+	perLayer := 4 * (3*int64(c.DFF)*int64(c.DModel) + int64(c.KernelSize)*int64(c.ConvWidth()))
+	return perLayer*int64(c.LayersPerBlock) + fileSlack
+}
+
+// smallBytes bounds a small parameter file, soulBytes a Soul's slice of a block,
+// endsBytes the ends.
+func (l *library) smallBytes() int64 {
+	return int64(l.config.LayersPerBlock)*4*int64(l.config.DModel+16) + fileSlack
+}
+
+func (l *library) soulBytes(rank int) int64 {
+	perLayer := 4 * int64(rank) * (2*int64(l.config.DModel) + 3*int64(l.config.DFF))
+	return perLayer*int64(l.config.LayersPerBlock) + fileSlack
+}
+
+func (l *library) endsBytes() int64 {
+	return 4*int64(l.config.DModel)*int64(tcn.VocabSize+l.config.MaxPositions+1) + fileSlack
+}
+
+// ends fetches and reads the ends of the Model.
+func (l *library) ends(ctx context.Context) (*tcn.Ends, error) {
+	path, err := l.store.File(ctx, l.model.Ends, l.endsBytes(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("ends: %w", err)
+	}
+	return modelfile.LoadEnds(path, l.config)
+}
+
+// tiles fetches and maps the tiles of a range. The closers are to be closed
+// when the blocks are no longer used.
+func (l *library) tiles(ctx context.Context, r tcn.Range, progress content.Progress) ([]*tcn.Block, []io.Closer, error) {
+	blocks := make([]*tcn.Block, r.Len())
+	closers := make([]io.Closer, r.Len())
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(tilesFetched)
+	for i := range blocks {
+		group.Go(func() error {
+			path, err := l.store.File(ctx, l.genome.Tiles[r.Lo+i], l.tileBytes(), progress)
+			if err != nil {
+				return fmt.Errorf("tile of block %d: %w", r.Lo+i, err)
+			}
+			blocks[i], closers[i], err = modelfile.OpenTile(path, l.config, r.Lo+i)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, nil, closeAll(closers, err)
+	}
+	return blocks, closers, nil
+}
+
+func closeAll(closers []io.Closer, err error) error {
+	for _, c := range closers {
+		if c != nil {
+			_ = c.Close() // mapped memory of a read-only file
+		}
+	}
+	return err
+}
+
+// resident is the ranges loaded on this node's device.
+type resident struct {
+	config  tcn.Config
+	backend tcn.Backend
+
+	mu     sync.Mutex
+	loaded []loadedRange
+}
+
+type loadedRange struct {
+	stage   tcn.Stage
+	closers []io.Closer
+}
+
+// stage returns the loaded stage that holds all of r, or nil.
+func (s *resident) stage(r tcn.Range) tcn.Stage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.loaded {
+		if l.stage.Range().Contains(r) {
+			return l.stage
+		}
+	}
+	return nil
+}
+
+// ranges lists what is loaded.
+func (s *resident) ranges() []tcn.Range {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ranges []tcn.Range
+	for _, l := range s.loaded {
+		ranges = append(ranges, l.stage.Range())
+	}
+	slices.SortFunc(ranges, func(a, b tcn.Range) int { return a.Lo - b.Lo })
+	return ranges
+}
+
+// load makes r resident.
+func (s *resident) load(ctx context.Context, l *library, r tcn.Range, progress content.Progress) error {
+	if s.stage(r) != nil {
+		return nil
+	}
+	blocks, closers, err := l.tiles(ctx, r, progress)
+	if err != nil {
+		return err
+	}
+	stage, err := s.backend.Load(l.config, r, blocks)
+	if err != nil {
+		return closeAll(closers, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loaded = append(s.loaded, loadedRange{stage, closers})
+	return nil
+}
+
+// close unloads everything; nothing may be computing any more.
+func (s *resident) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.loaded {
+		_ = l.stage.Close() // of a CPU: nothing to lose
+		_ = closeAll(l.closers, nil)
+	}
+	s.loaded = nil
+}
+
+// variants loads and shares what sessions add to the Genome: small parameters
+// and Souls, by (Model, Soul, range).
+type variants struct {
+	library *library
+
+	mu    sync.Mutex
+	held  map[variantKey]*variantEntry
+	order []variantKey // oldest use first
+}
+
+type variantKey struct {
+	model, soul string // CID bytes
+	blocks      tcn.Range
+}
+
+// variantEntry is loaded once; its maps live until nobody uses them.
+type variantEntry struct {
+	once    sync.Once
+	variant *tcn.Variant
+	closers []io.Closer
+	err     error
+	users   int
+	evicted bool
+}
+
+func newVariants(l *library) *variants {
+	return &variants{library: l, held: map[variantKey]*variantEntry{}}
+}
+
+// get returns the variant and a function that gives it back. The error is a
+// *session.Refusal.
+func (v *variants) get(ctx context.Context, model, soul []byte, blocks tcn.Range) (*tcn.Variant, func(), error) {
+	key := variantKey{string(model), string(soul), blocks}
+	v.mu.Lock()
+	entry := v.held[key]
+	if entry == nil {
+		entry = &variantEntry{}
+		v.held[key] = entry
+	}
+	entry.users++
+	v.touch(key)
+	v.mu.Unlock()
+	entry.once.Do(func() { entry.variant, entry.closers, entry.err = v.load(ctx, key) })
+	if entry.err != nil {
+		v.drop(key, entry)
+		return nil, nil, entry.err
+	}
+	return entry.variant, func() { v.release(entry) }, nil
+}
+
+// touch marks key as used last and evicts the longest unused past the limit.
+// The caller holds the lock.
+func (v *variants) touch(key variantKey) {
+	v.order = append(slices.DeleteFunc(v.order, func(k variantKey) bool { return k == key }), key)
+	for len(v.order) > variantsPerNode {
+		v.evict(v.order[0])
+	}
+}
+
+func (v *variants) evict(key variantKey) {
+	entry := v.held[key]
+	delete(v.held, key)
+	v.order = slices.DeleteFunc(v.order, func(k variantKey) bool { return k == key })
+	entry.evicted = true
+	if entry.users == 0 {
+		_ = closeAll(entry.closers, nil)
+	}
+}
+
+func (v *variants) release(entry *variantEntry) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	entry.users--
+	if entry.evicted && entry.users == 0 {
+		_ = closeAll(entry.closers, nil)
+	}
+}
+
+// drop forgets an entry that could not be loaded, so that the next try is fresh.
+func (v *variants) drop(key variantKey, entry *variantEntry) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	entry.users--
+	if v.held[key] == entry {
+		v.evict(key)
+	}
+}
+
+// close forgets everything; no session may be open any more.
+func (v *variants) close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for len(v.order) > 0 {
+		v.evict(v.order[0])
+	}
+}
+
+// load fetches the manifests and slices of one variant.
+func (v *variants) load(ctx context.Context, key variantKey) (*tcn.Variant, []io.Closer, error) {
+	l := v.library
+	model, err := v.modelManifest(ctx, key.model)
+	if err != nil {
+		return nil, nil, &session.Refusal{Code: wire.CodeUnknownModel, Text: err.Error()}
+	}
+	variant := &tcn.Variant{Range: key.blocks}
+	for b := key.blocks.Lo; b < key.blocks.Hi; b++ {
+		path, err := l.store.File(ctx, model.Small[b], l.smallBytes(), nil)
+		if err != nil {
+			return nil, nil, &session.Refusal{Code: wire.CodeUnknownModel, Text: err.Error()}
+		}
+		small, err := modelfile.LoadSmall(path, l.config, b)
+		if err != nil {
+			return nil, nil, &session.Refusal{Code: wire.CodeUnknownModel, Text: err.Error()}
+		}
+		variant.Small = append(variant.Small, small)
+	}
+	if key.soul == "" {
+		return variant, nil, nil
+	}
+	term, closers, err := v.soulTerm(ctx, key)
+	if err != nil {
+		return nil, nil, &session.Refusal{Code: wire.CodeUnknownSoul, Text: closeAll(closers, err).Error()}
+	}
+	variant.Souls = []tcn.SoulTerm{term}
+	return variant, closers, nil
+}
+
+// modelManifest is the node's own Model, or another of the same Genome.
+func (v *variants) modelManifest(ctx context.Context, name string) (modelfile.Model, error) {
+	if name == string(v.library.modelCID.Bytes()) {
+		return v.library.model, nil
+	}
+	c, err := cid.Cast([]byte(name))
+	if err != nil {
+		return modelfile.Model{}, err
+	}
+	data, err := v.library.store.Manifest(ctx, c)
+	if err != nil {
+		return modelfile.Model{}, err
+	}
+	model, err := modelfile.DecodeModel(data)
+	if err != nil {
+		return modelfile.Model{}, err
+	}
+	return model, model.Fits(v.library.genome, v.library.genomeCID)
+}
+
+// soulTerm fetches a Soul's slices for the range.
+func (v *variants) soulTerm(ctx context.Context, key variantKey) (tcn.SoulTerm, []io.Closer, error) {
+	l := v.library
+	c, err := cid.Cast([]byte(key.soul))
+	if err != nil {
+		return tcn.SoulTerm{}, nil, err
+	}
+	data, err := l.store.Manifest(ctx, c)
+	if err != nil {
+		return tcn.SoulTerm{}, nil, err
+	}
+	soul, err := modelfile.DecodeSoul(data)
+	if err != nil {
+		return tcn.SoulTerm{}, nil, err
+	}
+	if err := soul.Fits(l.genome, l.genomeCID); err != nil {
+		return tcn.SoulTerm{}, nil, err
+	}
+	if len(soul.Sum) > 0 || len(soul.Small) > 0 || soul.Ends != nil {
+		return tcn.SoulTerm{}, nil, fmt.Errorf("soul %s is a sum or brings its own small parameters or ends, which this version does not serve", c)
+	}
+	term := tcn.SoulTerm{Weight: 1}
+	var closers []io.Closer
+	for b := key.blocks.Lo; b < key.blocks.Hi; b++ {
+		path, err := l.store.File(ctx, soul.Slices[b], l.soulBytes(soul.Rank), nil)
+		if err != nil {
+			return tcn.SoulTerm{}, closers, err
+		}
+		slice, closer, err := modelfile.OpenSoulSlice(path, l.config, b, soul.Rank)
+		if err != nil {
+			return tcn.SoulTerm{}, closers, err
+		}
+		closers = append(closers, closer)
+		term.Slices = append(term.Slices, slice)
+	}
+	return term, closers, nil
+}
