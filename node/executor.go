@@ -31,7 +31,8 @@ type executor struct {
 	closed bool
 	done   chan struct{}
 
-	batches, rows int64 // stepped so far
+	batches, rows int64   // stepped so far
+	micros        float64 // per block and row, of small batches, smoothed
 }
 
 func newExecutor() *executor {
@@ -95,7 +96,36 @@ func (e *executor) run() {
 		}
 		e.mu.Unlock()
 		step(batch)
+		e.measure(batch)
+		for _, j := range batch {
+			j.results <- j
+		}
 	}
+}
+
+// measure learns how long one row takes in one block. Batches of many rows say
+// little of that: their rows share the reading of the weights.
+func (e *executor) measure(batch []*job) {
+	const few = 4
+	if len(batch) > few || batch[0].work.Rows.Count > few {
+		return
+	}
+	blocks := batch[0].work.State.Range().Len()
+	now := float64(batch[0].compute.Microseconds()) / float64(blocks)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	const weight = 0.1 // of the newest
+	if e.micros == 0 {
+		e.micros = now
+	}
+	e.micros += weight * (now - e.micros)
+}
+
+// blockMicros is the measured microseconds per block and row; 0 before any.
+func (e *executor) blockMicros() uint32 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return uint32(e.micros)
 }
 
 // takeBatch takes the oldest job, then every job of few rows, then others while
@@ -137,7 +167,7 @@ func takeBatch(queue []*job) (batch, rest []*job) {
 	return batch, rest
 }
 
-// step runs one batch and hands out its results.
+// step runs one batch.
 func step(batch []*job) {
 	began := time.Now()
 	work := make([]*tcn.Work, len(batch))
@@ -152,6 +182,5 @@ func step(batch []*job) {
 		if err != nil && j.work.Err == nil {
 			j.work.Err = err
 		}
-		j.results <- j
 	}
 }

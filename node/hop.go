@@ -50,9 +50,21 @@ func newHops(l *links, e *executor, r *resident, v *variants, budget int64) *hop
 
 // freeSlots is how many more sessions the node would take.
 func (h *hops) freeSlots() int {
+	return max(0, sessionsPerNode-h.openSessions())
+}
+
+// openSessions is how many sessions are open here, reserved the memory they
+// hold in bytes.
+func (h *hops) openSessions() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return max(0, sessionsPerNode-len(h.sessions))
+	return len(h.sessions)
+}
+
+func (h *hops) reserved() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.bytes
 }
 
 // control serves a gateway's control stream, whose first frame is open: the

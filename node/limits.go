@@ -52,3 +52,22 @@ const (
 	// tilesFetched bounds the tiles fetched and mapped at once.
 	tilesFetched = 4
 )
+
+const (
+	// shutdownGrace is how long Close waits for answers under way.
+	shutdownGrace = 3 * time.Second
+
+	// reportInterval is how often a change of speed or room may be announced.
+	reportInterval = 2 * time.Second
+
+	// provideTimeout bounds one announcement in the DHT, provideInterval is the
+	// time between two: records are kept for two days.
+	provideTimeout  = 30 * time.Second
+	provideInterval = 6 * time.Hour
+
+	// watchInterval is how soon an expired lease becomes an event.
+	watchInterval = time.Second
+
+	// eventsQueued bounds the events a caller leaves unread.
+	eventsQueued = 64
+)

@@ -1,5 +1,3 @@
-// Package node is the daemon: it wires the host, the shard map, the content
-// store, the stage and the API together and owns their lifetimes.
 package node
 
 import (
@@ -22,7 +20,8 @@ type Options struct {
 	DHT       bool         // look for peers in the DHT and serve it
 	API       string       // host:port of the HTTP API; "" serves none; port 0 picks a free one
 	Token     string       // bearer token of the API; required unless API is on loopback
-	Backend   tcn.Backend  // what computes; nil is the CPU
+	Compute   *tcn.Compute // kernels and workers of the CPU, which the head uses too; nil is the best kernels and a pool of its own
+	Backend   tcn.Backend  // what computes the blocks; nil is the CPU with Compute
 	Chunk     int          // rows of a prompt per frame at most; 0 is 64
 	Logger    *slog.Logger // nil discards
 }

@@ -1,0 +1,198 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/pbnjay/memory"
+
+	"github.com/zetagrid/zetagrid/node/p2p"
+	"github.com/zetagrid/zetagrid/node/session"
+	"github.com/zetagrid/zetagrid/shardmap"
+	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
+)
+
+// join takes part in the Genome's grid and begins to load what this node owns.
+func (n *Node) join(ctx context.Context) error {
+	if n.host == nil {
+		n.running.Go(func() {
+			if n.loadUntilDone(n.library.config.All()) {
+				close(n.ready)
+			}
+		})
+		return nil
+	}
+	var err error
+	n.member, err = n.host.Join(ctx, p2p.Grid{
+		Genome: n.library.genomeCID, Blocks: n.library.config.Blocks(), Arithmetic: modelfile.Arithmetic,
+	})
+	if err != nil {
+		return err
+	}
+	n.member.Do(shardmap.Speed{FreeSlots: sessionsPerNode})
+	owns := true
+	switch capacity := n.capacity(); {
+	case len(n.options.Blocks) > 0:
+		ranges := make([]shardmap.Range, len(n.options.Blocks))
+		for i, r := range n.options.Blocks {
+			ranges[i] = shardmap.Range(r)
+		}
+		n.member.Do(shardmap.Pin{Ranges: ranges})
+	default:
+		n.member.Do(shardmap.Seek{CapacityBlocks: capacity})
+		owns = capacity > 0
+	}
+	if !owns {
+		close(n.ready)
+	}
+	n.running.Go(func() { n.follow(owns) })
+	n.running.Go(n.report)
+	n.running.Go(n.provide)
+	n.running.Go(n.watch)
+	return nil
+}
+
+// capacity is how many blocks the node may choose to own.
+func (n *Node) capacity() int {
+	budget := n.options.Memory
+	if budget < 0 {
+		budget = int64(memory.TotalMemory() / 2)
+	}
+	return int(min(budget/n.library.tileBytes(), int64(n.library.config.Blocks())))
+}
+
+// follow carries out what the shard map decides for this node: it loads ranges,
+// one after another, and says so when they are ready.
+func (n *Node) follow(owns bool) {
+	waiting := owns
+	for effect := range n.member.Effects() {
+		switch effect := effect.(type) {
+		case shardmap.Load:
+			if !n.loadUntilDone(tcn.Range(effect.Range)) {
+				return
+			}
+			n.member.Do(shardmap.Loaded{Ranges: []shardmap.Range{effect.Range}})
+			if waiting && n.allLoaded() {
+				waiting = false
+				close(n.ready)
+			}
+		case shardmap.Refused:
+			n.log.Error("the shard map refused", "error", effect.Err)
+		}
+	}
+}
+
+// allLoaded reports whether every range of this node's claim is resident.
+func (n *Node) allLoaded() bool {
+	for _, seen := range n.member.View() {
+		if !seen.Self {
+			continue
+		}
+		for _, r := range seen.Claim.Ranges {
+			if n.resident.stage(tcn.Range(r)) == nil {
+				return false
+			}
+		}
+		return len(seen.Claim.Ranges) > 0
+	}
+	return false
+}
+
+// loadUntilDone makes a range resident, trying again until the node closes: a
+// peer that has the tiles may be on its way.
+func (n *Node) loadUntilDone(r tcn.Range) bool {
+	began := time.Now()
+	_, err := backoff.Retry(n.ctx, func() (struct{}, error) {
+		err := n.resident.load(n.ctx, n.library, r, nil)
+		if err != nil {
+			n.log.Warn("blocks not loaded yet", "lo", r.Lo, "hi", r.Hi, "error", err)
+		}
+		return struct{}{}, err
+	}, backoff.WithMaxElapsedTime(0))
+	if err != nil {
+		return false
+	}
+	n.log.Info("blocks loaded", "lo", r.Lo, "hi", r.Hi, "took", time.Since(began).Round(time.Millisecond))
+	return true
+}
+
+// report tells the map this node's speed and room when they have moved.
+func (n *Node) report() {
+	ticker := time.NewTicker(reportInterval)
+	defer ticker.Stop()
+	var said shardmap.Speed
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		speed := shardmap.Speed{BlockMicros: n.executor.blockMicros(), FreeSlots: uint16(n.hops.freeSlots())}
+		if worthSaying(said, speed) {
+			said = speed
+			n.member.Do(speed)
+		}
+	}
+}
+
+// worthSaying spares the grid a claim for every little change.
+func worthSaying(said, now shardmap.Speed) bool {
+	const part = 4 // a quarter
+	moved := func(a, b int64) bool { return max(a, b)-min(a, b) > max(a, b)/part }
+	return (said.FreeSlots == 0) != (now.FreeSlots == 0) ||
+		moved(int64(said.FreeSlots), int64(now.FreeSlots)) || moved(int64(said.BlockMicros), int64(now.BlockMicros))
+}
+
+// provide tells the DHT that this node has the Model, so that a node that knows
+// nothing but its CID can find the grid.
+func (n *Node) provide() {
+	routing := n.host.Routing()
+	if routing == nil {
+		return
+	}
+	for {
+		if _, err := backoff.Retry(n.ctx, func() (struct{}, error) {
+			ctx, cancel := context.WithTimeout(n.ctx, provideTimeout)
+			defer cancel()
+			return struct{}{}, errors.Join(
+				routing.Provide(ctx, n.library.modelCID, true),
+				routing.Provide(ctx, n.library.genomeCID, true),
+			)
+		}, backoff.WithMaxElapsedTime(0)); err != nil {
+			return
+		}
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-time.After(provideInterval):
+		}
+	}
+}
+
+// route picks a chain over all blocks.
+func (n *Node) route(avoid []string) ([]session.Hop, error) {
+	if n.member == nil {
+		all := n.library.config.All()
+		if n.resident.stage(all) == nil {
+			return nil, fmt.Errorf("%w: blocks %d-%d are still loading", session.ErrUncovered, all.Lo, all.Hi)
+		}
+		return []session.Hop{{Peer: n.links.self, Blocks: all}}, nil
+	}
+	nodes := make([]shardmap.NodeID, len(avoid))
+	for i, peer := range avoid {
+		nodes[i] = shardmap.NodeID(peer)
+	}
+	chain, err := n.member.Route(nodes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", session.ErrUncovered, err)
+	}
+	hops := make([]session.Hop, len(chain))
+	for i, hop := range chain {
+		hops[i] = session.Hop{Peer: string(hop.Node), Blocks: tcn.Range(hop.Range)}
+	}
+	return hops, nil
+}
