@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/zetagrid/zetagrid/tcn/modelfile/element"
+	"github.com/zetagrid/zetagrid/tcn/modelfile/internal/jsonobject"
 )
 
 // lengthBytes is the size of the header's length, a little-endian uint64.
@@ -80,7 +81,7 @@ func parseHeader(text []byte) ([]Tensor, error) {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	var tensors []Tensor
-	err := eachMember(decoder, func(name string) error {
+	err := jsonobject.EachMember(decoder, func(name string) error {
 		if name == "__metadata__" {
 			var metadata map[string]string
 			return decoder.Decode(&metadata)
@@ -116,7 +117,7 @@ func parseTensor(decoder *json.Decoder, name string) (Tensor, error) {
 		dtype   string
 		offsets []int64
 	)
-	err := eachMember(decoder, func(field string) error {
+	err := jsonobject.EachMember(decoder, func(field string) error {
 		switch field {
 		case "dtype":
 			return decoder.Decode(&dtype)
@@ -148,29 +149,4 @@ func parseTensor(decoder *json.Decoder, name string) (Tensor, error) {
 		return t, fmt.Errorf("%s does not take the %d bytes of data_offsets", t.Describe(), t.Bytes)
 	}
 	return t, nil
-}
-
-// eachMember calls value for each member of the object that comes next, with
-// decoder standing at the member's value. It refuses a repeated name.
-func eachMember(decoder *json.Decoder, value func(name string) error) error {
-	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
-		return errors.Join(errors.New("not a JSON object"), err)
-	}
-	seen := make(map[string]bool)
-	for decoder.More() {
-		token, err := decoder.Token()
-		if err != nil {
-			return err
-		}
-		name, ok := token.(string)
-		if !ok || seen[name] {
-			return fmt.Errorf("name %q comes twice", token)
-		}
-		seen[name] = true
-		if err := value(name); err != nil {
-			return err
-		}
-	}
-	_, err := decoder.Token()
-	return err
 }
