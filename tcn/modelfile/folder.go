@@ -60,9 +60,21 @@ type Folder struct {
 	paths     map[cid.Cid]string
 }
 
+// FileError says which file of a model folder an error is about.
+type FileError struct {
+	Path string // relative to the folder
+	Err  error
+}
+
+func (e *FileError) Error() string { return e.Path + ": " + e.Err.Error() }
+
+// Unwrap gives the error without the path.
+func (e *FileError) Unwrap() error { return e.Err }
+
 // OpenFolder reads and checks the manifests in dir and how they fit together.
-// The tensor files need not be there yet. Errors: ErrFolder, ErrManifest,
-// ErrTooLarge, ErrCorrupt, and those of reading.
+// The tensor files need not be there yet. Errors come as FileError: ErrFolder
+// for a file that is missing or cannot be read, ErrCorrupt, ErrManifest,
+// ErrTooLarge.
 func OpenFolder(dir string) (*Folder, error) {
 	f := &Folder{dir: dir, manifests: make(map[cid.Cid][]byte), paths: make(map[cid.Cid]string)}
 	var err error
@@ -76,7 +88,7 @@ func OpenFolder(dir string) (*Folder, error) {
 		return nil, err
 	}
 	if err := f.model.Fits(f.genome, f.model.Genome); err != nil {
-		return nil, err
+		return nil, &FileError{Path: ModelFile, Err: err}
 	}
 	if f.model.Soul != nil {
 		soul, err := readManifest(f, SoulFile, *f.model.Soul, DecodeSoul)
@@ -84,7 +96,7 @@ func OpenFolder(dir string) (*Folder, error) {
 			return nil, err
 		}
 		if err := soul.Fits(f.genome, f.model.Genome); err != nil {
-			return nil, err
+			return nil, &FileError{Path: SoulFile, Err: err}
 		}
 		f.soul = &soul
 	}
@@ -97,18 +109,18 @@ func readManifest[M manifest](f *Folder, name string, want cid.Cid, decode func(
 	var none M
 	data, err := readFileAtMost(filepath.Join(f.dir, name), ManifestBytes)
 	if err != nil {
-		return none, fmt.Errorf("%w: %s: %w", ErrFolder, name, err)
+		return none, &FileError{Path: name, Err: fmt.Errorf("%w: %w", ErrFolder, err)}
 	}
 	got, err := ManifestCID(data)
 	if err != nil {
 		return none, err
 	}
 	if got != want {
-		return none, fmt.Errorf("%w: %s has CID %s, want %s", ErrCorrupt, name, got, want)
+		return none, &FileError{Path: name, Err: fmt.Errorf("%w: it is %s, want %s", ErrCorrupt, got, want)}
 	}
 	m, err := decode(data)
 	if err != nil {
-		return none, fmt.Errorf("%s: %w", name, err)
+		return none, &FileError{Path: name, Err: err}
 	}
 	f.manifests[got] = data
 	return m, nil
@@ -188,7 +200,7 @@ func readCIDFile(path string) (cid.Cid, error) {
 	const most = 512
 	data, err := readFileAtMost(path, most)
 	if err != nil {
-		return cid.Undef, fmt.Errorf("%w: %s: %w", ErrFolder, CIDFile, err)
+		return cid.Undef, &FileError{Path: CIDFile, Err: fmt.Errorf("%w: %w", ErrFolder, err)}
 	}
 	line, _, _ := strings.Cut(string(data), "\n")
 	c, err := cid.Decode(line)
@@ -199,7 +211,7 @@ func readCIDFile(path string) (cid.Cid, error) {
 		err = errors.New("its two lines do not agree")
 	}
 	if err != nil {
-		return cid.Undef, fmt.Errorf("%w: %s: %w", ErrCorrupt, CIDFile, err)
+		return cid.Undef, &FileError{Path: CIDFile, Err: fmt.Errorf("%w: %w", ErrCorrupt, err)}
 	}
 	return c, nil
 }
@@ -217,6 +229,6 @@ func readFileAtMost(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer func() { _ = f.Close() }() // read only
 	return readAtMost(f, limit)
 }

@@ -27,15 +27,18 @@ func OpenTile(path string, c tcn.Config, block int) (*tcn.Block, io.Closer, erro
 
 func readTile(file *safetensors.File, c tcn.Config, block int) (*tcn.Block, error) {
 	r := tensorReader{file: file}
-	b := &tcn.Block{Layers: make([]tcn.Layer, blockLayers(c, block))}
-	for l := range b.Layers {
-		b.Layers[l] = tcn.Layer{
-			In:   r.matrix(layerName(l, "w_in"), 2*c.DFF, c.DModel),
+	layers := make([]tcn.LayerF32, blockLayers(c, block))
+	for l := range layers {
+		layers[l] = tcn.LayerF32{
+			In:   r.numbers(layerName(l, "w_in")),
 			Conv: r.numbers(layerName(l, "w_dw")),
-			Out:  r.matrix(layerName(l, "w_out"), c.DModel, c.DFF),
+			Out:  r.numbers(layerName(l, "w_out")),
 		}
 	}
-	return b, r.err
+	if r.err != nil {
+		return nil, r.err
+	}
+	return tcn.NewBlockF32(c, block, layers)
 }
 
 // LoadSmall reads the small parameters of a block. Errors as OpenTile.
@@ -44,7 +47,7 @@ func LoadSmall(path string, c tcn.Config, block int) (*tcn.Small, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // everything was copied
+	defer func() { _ = file.Close() }() // read only
 	r := tensorReader{file: file}
 	small := &tcn.Small{Layers: make([]tcn.SmallLayer, blockLayers(c, block)), Routing: r.scalar("routing")}
 	for l := range small.Layers {
@@ -71,21 +74,29 @@ func OpenSoulSlice(path string, c tcn.Config, block, rank int) (*tcn.SoulSlice, 
 	if err != nil {
 		return nil, nil, err
 	}
+	slice, err := readSoulSlice(file, c, block, rank)
+	if err != nil {
+		_ = file.Close()
+		return nil, nil, fmt.Errorf("%w: Soul slice %d: %w", ErrTensor, block, err)
+	}
+	return slice, file, nil
+}
+
+func readSoulSlice(file *safetensors.File, c tcn.Config, block, rank int) (*tcn.SoulSlice, error) {
 	r := tensorReader{file: file}
-	slice := &tcn.SoulSlice{Layers: make([]tcn.SoulLayer, blockLayers(c, block))}
-	for l := range slice.Layers {
-		slice.Layers[l] = tcn.SoulLayer{
-			InA:  r.matrix(layerName(l, "lora_in.A"), rank, c.DModel),
-			InB:  r.matrix(layerName(l, "lora_in.B"), 2*c.DFF, rank),
-			OutA: r.matrix(layerName(l, "lora_out.A"), rank, c.DFF),
-			OutB: r.matrix(layerName(l, "lora_out.B"), c.DModel, rank),
+	layers := make([]tcn.SoulLayerF32, blockLayers(c, block))
+	for l := range layers {
+		layers[l] = tcn.SoulLayerF32{
+			InA:  r.numbers(layerName(l, "lora_in.A")),
+			InB:  r.numbers(layerName(l, "lora_in.B")),
+			OutA: r.numbers(layerName(l, "lora_out.A")),
+			OutB: r.numbers(layerName(l, "lora_out.B")),
 		}
 	}
 	if r.err != nil {
-		_ = file.Close()
-		return nil, nil, fmt.Errorf("%w: Soul slice %d: %w", ErrTensor, block, r.err)
+		return nil, r.err
 	}
-	return slice, file, nil
+	return tcn.NewSoulSliceF32(c, block, rank, layers)
 }
 
 // LoadEnds reads the embedding, the positions if any, and the final norm.
@@ -98,7 +109,7 @@ func LoadEnds(path string, c tcn.Config) (*tcn.Ends, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // everything was copied
+	defer func() { _ = file.Close() }() // read only
 	if err := file.Check(endsSpecs(c)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTensor, err)
 	}
@@ -155,14 +166,4 @@ func (r *tensorReader) scalar(name string) float32 {
 		return 0
 	}
 	return values[0]
-}
-
-func (r *tensorReader) matrix(name string, rows, cols int) tcn.Matrix {
-	values := r.numbers(name)
-	if r.err != nil {
-		return nil
-	}
-	m, err := tcn.NewMatrixF32(rows, cols, values)
-	r.err = err
-	return m
 }

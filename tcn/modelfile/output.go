@@ -100,7 +100,7 @@ func (o *output) fill(file *os.File, write func(io.Writer) error) (FileDAG, erro
 	hashed := make(chan result, 1)
 	go func() {
 		dag, err := BuildFileDAG(pipeOut)
-		pipeOut.CloseWithError(err) //nolint:errcheck // always nil
+		_ = pipeOut.CloseWithError(err) // always nil
 		hashed <- result{dag, err}
 	}()
 	buffered := bufio.NewWriterSize(&meteredWriter{out: o, w: io.MultiWriter(file, pipeIn)}, buffer)
@@ -111,7 +111,7 @@ func (o *output) fill(file *os.File, write func(io.Writer) error) (FileDAG, erro
 	if err == nil {
 		err = file.Sync()
 	}
-	pipeIn.CloseWithError(err) //nolint:errcheck // always nil; nil means the end
+	_ = pipeIn.CloseWithError(err) // always nil; nil means the end
 	r := <-hashed
 	if err != nil {
 		return FileDAG{}, err

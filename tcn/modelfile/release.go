@@ -41,7 +41,7 @@ func ImportRelease(ctx context.Context, o ReleaseOptions) (cid.Cid, error) {
 	if err != nil {
 		return cid.Undef, err
 	}
-	defer genomeFile.Close() //nolint:errcheck // read only
+	defer func() { _ = genomeFile.Close() }() // read only
 	genome, err := npy.Open(genomeFile, size)
 	if err != nil {
 		return cid.Undef, fmt.Errorf("%s: %w", o.Genome, err)
@@ -50,7 +50,7 @@ func ImportRelease(ctx context.Context, o ReleaseOptions) (cid.Cid, error) {
 	if err != nil {
 		return cid.Undef, err
 	}
-	defer soulFile.Close() //nolint:errcheck // read only
+	defer func() { _ = soulFile.Close() }() // read only
 	soul, err := pt.Open(soulFile, size)
 	if err != nil {
 		return cid.Undef, fmt.Errorf("%s: %w", o.Soul, err)

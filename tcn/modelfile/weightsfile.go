@@ -49,7 +49,7 @@ func ImportSafetensors(ctx context.Context, o SafetensorsOptions) (cid.Cid, erro
 	if err != nil {
 		return cid.Undef, err
 	}
-	defer file.Close() //nolint:errcheck // read only
+	defer func() { _ = file.Close() }() // read only
 	source := &weightsSource{
 		checkpoint: checkpoint{weights: safetensorsWeights{file}, cell: in.Config.Cell, learned: in.Config.MaxPositions > 0},
 		config:     in.Config, names: matrixNamesOf[in.Config.Cell],

@@ -94,7 +94,7 @@ func copyEntry(w io.Writer, f *zip.File) error {
 	if err != nil {
 		return fmt.Errorf("%w: entry %q: %w", ErrFormat, f.Name, err)
 	}
-	defer r.Close() //nolint:errcheck // read only
+	defer func() { _ = r.Close() }() // read only
 	// One byte more than declared, so that the reader reaches its checksum.
 	n, err := io.CopyN(w, r, int64(f.UncompressedSize64)+1)
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -29,7 +29,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // read only; the mapping outlives it
+	defer func() { _ = f.Close() }() // read only; the mapping outlives it
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

@@ -1,0 +1,71 @@
+package modelfile
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/zetagrid/zetagrid/tcn"
+)
+
+// Init makes a model folder of random weights that c and seed determine, one
+// Fractal Block in memory at a time, and gives the Model CID. The model has no
+// Soul. Errors: tcn.ErrConfig, ErrOutput, ErrTooLarge, and the context's.
+func Init(ctx context.Context, dir string, c tcn.Config, seed uint64, report Progress) (cid.Cid, error) {
+	c = c.WithDefaults()
+	if err := c.Validate(); err != nil {
+		return cid.Undef, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return build(ctx, dir, recipe{
+		config: c,
+		source: &seededSource{config: c, seed: seed, block: -1},
+		provenance: map[string]string{
+			"source": "seeded",
+			"seed":   strconv.FormatUint(seed, 10),
+		},
+	}, report)
+}
+
+// seededSource makes weights of a seed.
+type seededSource struct {
+	config tcn.Config
+	seed   uint64
+	block  int // whose layers are held; -1: none
+	layers []tcn.LayerF32
+}
+
+func (s *seededSource) tile(layer int, put func([]float32) error) error {
+	if block := layer / s.config.LayersPerBlock; block != s.block {
+		s.block, s.layers = block, tcn.SeededLayers(s.config, s.seed, block)
+	}
+	l := s.layers[layer%s.config.LayersPerBlock]
+	return putAll(put, l.In, l.Conv, l.Out)
+}
+
+func (s *seededSource) small(layer int, put func([]float32) error) error {
+	small := tcn.SeededSmall(s.config, s.seed, layer/s.config.LayersPerBlock)
+	l := small.Layers[layer%s.config.LayersPerBlock]
+	return putAll(put, l.NormGain, []float32{l.Scale})
+}
+
+func (s *seededSource) routing(block int) float32 {
+	return tcn.SeededSmall(s.config, s.seed, block).Routing
+}
+
+func (s *seededSource) soul(int, func([]float32) error) error { return nil }
+
+func (s *seededSource) ends(put func([]float32) error) error {
+	emb, pos, normF := tcn.SeededEnds(s.config, s.seed)
+	return putAll(put, emb, pos, normF)
+}
+
+func putAll(put func([]float32) error, parts ...[]float32) error {
+	for _, part := range parts {
+		if err := put(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}

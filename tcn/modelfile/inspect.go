@@ -1,0 +1,100 @@
+package modelfile
+
+import (
+	"os"
+
+	"github.com/zetagrid/zetagrid/tcn"
+)
+
+// Inspection is what a model folder says of itself, for people and scripts.
+type Inspection struct {
+	Model          string            `json:"model"`          // Model CID
+	Genome         string            `json:"genome"`         // Genome CID
+	Soul           string            `json:"soul,omitempty"` // default Soul's CID
+	Config         tcn.Config        `json:"config"`
+	Parameters     Counts            `json:"parameters"`
+	Blocks         []BlockInspection `json:"blocks"`
+	EndsBytes      int64             `json:"ends_bytes"`      // of the ends file
+	FileBytes      int64             `json:"file_bytes"`      // of all tensor files, shared ones once
+	StateBytes     int64             `json:"state_bytes"`     // memory of one sequence over all blocks
+	ReceptiveField int               `json:"receptive_field"` // bytes a prediction can depend on
+	Missing        []string          `json:"missing,omitempty"`
+	Template       Template          `json:"template"`
+	Provenance     map[string]string `json:"provenance,omitempty"`
+}
+
+// Counts is how many numbers a model is made of: what the config makes,
+// whatever the model is called.
+type Counts struct {
+	Matrices int64 `json:"matrices"` // W_in and W_out
+	Conv     int64 `json:"conv"`     // taps
+	Small    int64 `json:"small"`    // norm gains, residual scales, routing scalars
+	Ends     int64 `json:"ends"`     // emb, which is also the head, positions, final norm
+	Total    int64 `json:"total"`    // all of the above
+	Soul     int64 `json:"soul"`     // of the default Soul, beside the total
+}
+
+// BlockInspection is one Fractal Block. Bytes are of files as they are on disk,
+// 0 for a missing one.
+type BlockInspection struct {
+	Block      int    `json:"block"`
+	Layers     int    `json:"layers"`
+	Tile       string `json:"tile"` // CID
+	TileBytes  int64  `json:"tile_bytes"`
+	SmallBytes int64  `json:"small_bytes"`
+	SoulBytes  int64  `json:"soul_bytes"`
+	StateBytes int64  `json:"state_bytes"` // memory of one sequence
+}
+
+// Inspect describes the model folder dir without reading its tensors. Errors as
+// OpenFolder.
+func Inspect(dir string) (Inspection, error) {
+	f, err := OpenFolder(dir)
+	if err != nil {
+		return Inspection{}, err
+	}
+	c := f.genome.Config
+	p := c.Parameters()
+	in := Inspection{
+		Model: f.cid.String(), Genome: f.model.Genome.String(), Config: c,
+		Parameters:     Counts{Matrices: p.Matrices, Conv: p.Conv, Small: p.Small, Ends: p.Ends, Total: p.Total},
+		EndsBytes:      f.fileSize(f.model.Ends),
+		StateBytes:     c.StateBytes(c.All()),
+		ReceptiveField: c.ReceptiveField(),
+		Template:       f.model.Template,
+		Provenance:     f.model.Provenance,
+	}
+	if f.soul != nil {
+		in.Soul = f.model.Soul.String()
+		// A_in, B_in, A_out, B_out of every layer.
+		in.Parameters.Soul = int64(c.Layers) * int64(f.soul.Rank) * (2*int64(c.DModel) + 3*int64(c.DFF))
+	}
+	for block, tile := range f.genome.Tiles {
+		info := BlockInspection{
+			Block: block, Layers: blockLayers(c, block), Tile: tile.String(),
+			TileBytes: f.fileSize(tile), SmallBytes: f.fileSize(f.model.Small[block]),
+			StateBytes: c.StateBytes(tcn.Range{Lo: block, Hi: block + 1}),
+		}
+		if f.soul != nil && f.soul.Slices != nil {
+			info.SoulBytes = f.fileSize(f.soul.Slices[block])
+		}
+		in.Blocks = append(in.Blocks, info)
+	}
+	for _, ref := range f.files {
+		size := f.fileSize(ref.CID)
+		if size == 0 {
+			in.Missing = append(in.Missing, ref.Path)
+		}
+		in.FileBytes += size
+	}
+	return in, nil
+}
+
+// fileSize is the size of tensor file c, 0 when it is not there.
+func (f *Folder) fileSize(c Link) int64 {
+	info, err := os.Stat(f.paths[c])
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	return info.Size()
+}
