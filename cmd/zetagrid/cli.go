@@ -2,7 +2,8 @@ package main
 
 // cli is the command line. It is a contract: names, flags and JSON are kept.
 type cli struct {
-	Version versionCmd `cmd:"" help:"Print the version and what computes."`
+	Bootstrap bootstrapCmd `cmd:"" help:"Run a peer that helps others find each other."`
+	Version   versionCmd   `cmd:"" help:"Print the version and what computes."`
 }
 
 // example is a command and what it does, for --help.
