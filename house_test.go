@@ -200,6 +200,25 @@ func TestFuzzTargetsHaveACorpus(t *testing.T) {
 	}
 }
 
+// fileBytes is how large a file of the repository may be: golden files fit, a
+// program built by accident does not.
+const fileBytes = 4 << 20
+
+// TestNoLargeFiles: what is large is made, not kept.
+func TestNoLargeFiles(t *testing.T) {
+	ignored := []string{"zetagrid", "cmd/zetagrid/zetagrid"} // see .gitignore
+	err := walkAll(func(name string) error {
+		info, err := os.Stat(name)
+		if err == nil && info.Size() > fileBytes && !slices.Contains(ignored, name) && path.Ext(name) != ".test" {
+			t.Errorf("%s has %d bytes, more than %d", name, info.Size(), fileBytes)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // link matches the target of an inline Markdown link.
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
