@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func tile1x1AVX2(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+// func tile1x1AVX2(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 // Requires: AVX
-TEXT ·tile1x1AVX2(SB), NOSPLIT, $0-72
+TEXT ·tile1x1AVX2(SB), NOSPLIT, $0-88
 	MOVQ y+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ w+16(FP), DX
@@ -26,15 +26,29 @@ TEXT ·tile1x1AVX2(SB), NOSPLIT, $0-72
 	SUBQ DI, R11
 
 tile:
+	MOVQ    from+72(FP), DI
+	TESTQ   DI, DI
+	JZ      zero
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	ADDQ    $0x00000080, DI
+	MOVQ    DI, from+72(FP)
+	JMP     begin
+
+zero:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   CX, DI
-	MOVQ   DX, R8
-	MOVQ   R10, R12
-	TESTQ  R12, R12
-	JZ     rest
+
+begin:
+	MOVQ  CX, DI
+	MOVQ  DX, R8
+	MOVQ  R10, R12
+	TESTQ R12, R12
+	JZ    rest
 
 group:
 	VMOVUPS (DI), Y4
@@ -82,6 +96,18 @@ rest:
 	VADDPS     Y4, Y3, Y3
 
 fold:
+	MOVQ    to+80(FP), DI
+	TESTQ   DI, DI
+	JZ      finish
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	ADDQ    $0x00000080, DI
+	MOVQ    DI, to+80(FP)
+	JMP     next
+
+finish:
 	MOVQ yRow+40(FP), DI
 	MOVQ yCol+48(FP), DI
 	MOVQ AX, R8
@@ -100,7 +126,7 @@ fold:
 	ADDQ         DI, AX
 	MOVQ         AX, R8
 
-	// the next weight rows
+next:
 	ADDQ R9, DX
 	DECQ SI
 	JNZ  tile
@@ -173,9 +199,9 @@ DATA maskTable<>+248(SB)/4, $0x00000000
 DATA maskTable<>+252(SB)/4, $0x00000000
 GLOBL maskTable<>(SB), RODATA|NOPTR, $256
 
-// func tile1x3AVX2(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+// func tile1x3AVX2(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 // Requires: AVX
-TEXT ·tile1x3AVX2(SB), NOSPLIT, $0-72
+TEXT ·tile1x3AVX2(SB), NOSPLIT, $0-88
 	MOVQ y+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ w+16(FP), DX
@@ -195,6 +221,26 @@ TEXT ·tile1x3AVX2(SB), NOSPLIT, $0-72
 	SUBQ DI, R11
 
 tile:
+	MOVQ    from+72(FP), DI
+	TESTQ   DI, DI
+	JZ      zero
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	VMOVUPS 256(DI), Y8
+	VMOVUPS 288(DI), Y9
+	VMOVUPS 320(DI), Y10
+	VMOVUPS 352(DI), Y11
+	ADDQ    $0x00000180, DI
+	MOVQ    DI, from+72(FP)
+	JMP     begin
+
+zero:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -207,11 +253,13 @@ tile:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   CX, DI
-	MOVQ   DX, R8
-	MOVQ   R10, R12
-	TESTQ  R12, R12
-	JZ     rest
+
+begin:
+	MOVQ  CX, DI
+	MOVQ  DX, R8
+	MOVQ  R10, R12
+	TESTQ R12, R12
+	JZ    rest
 
 group:
 	VMOVUPS (DI), Y12
@@ -299,6 +347,26 @@ rest:
 	VADDPS     Y12, Y11, Y11
 
 fold:
+	MOVQ    to+80(FP), DI
+	TESTQ   DI, DI
+	JZ      finish
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	VMOVUPS Y4, 128(DI)
+	VMOVUPS Y5, 160(DI)
+	VMOVUPS Y6, 192(DI)
+	VMOVUPS Y7, 224(DI)
+	VMOVUPS Y8, 256(DI)
+	VMOVUPS Y9, 288(DI)
+	VMOVUPS Y10, 320(DI)
+	VMOVUPS Y11, 352(DI)
+	ADDQ    $0x00000180, DI
+	MOVQ    DI, to+80(FP)
+	JMP     next
+
+finish:
 	MOVQ yRow+40(FP), DI
 	MOVQ yCol+48(FP), DI
 	MOVQ AX, R8
@@ -345,7 +413,7 @@ fold:
 	ADDQ         DI, AX
 	MOVQ         AX, R8
 
-	// the next weight rows
+next:
 	ADDQ R9, DX
 	ADDQ R9, DX
 	ADDQ R9, DX
@@ -354,9 +422,9 @@ fold:
 	VZEROUPPER
 	RET
 
-// func tile2x1AVX2(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+// func tile2x1AVX2(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 // Requires: AVX
-TEXT ·tile2x1AVX2(SB), NOSPLIT, $0-72
+TEXT ·tile2x1AVX2(SB), NOSPLIT, $0-88
 	MOVQ y+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ w+16(FP), DX
@@ -376,6 +444,22 @@ TEXT ·tile2x1AVX2(SB), NOSPLIT, $0-72
 	SUBQ DI, R12
 
 tile:
+	MOVQ    from+72(FP), DI
+	TESTQ   DI, DI
+	JZ      zero
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	ADDQ    $0x00000100, DI
+	MOVQ    DI, from+72(FP)
+	JMP     begin
+
+zero:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -384,11 +468,13 @@ tile:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ   CX, DI
-	MOVQ   DX, R9
-	MOVQ   R11, R13
-	TESTQ  R13, R13
-	JZ     rest
+
+begin:
+	MOVQ  CX, DI
+	MOVQ  DX, R9
+	MOVQ  R11, R13
+	TESTQ R13, R13
+	JZ    rest
 
 group:
 	VMOVUPS (R9), Y8
@@ -456,6 +542,22 @@ rest:
 	VADDPS     Y8, Y7, Y7
 
 fold:
+	MOVQ    to+80(FP), DI
+	TESTQ   DI, DI
+	JZ      finish
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	VMOVUPS Y4, 128(DI)
+	VMOVUPS Y5, 160(DI)
+	VMOVUPS Y6, 192(DI)
+	VMOVUPS Y7, 224(DI)
+	ADDQ    $0x00000100, DI
+	MOVQ    DI, to+80(FP)
+	JMP     next
+
+finish:
 	MOVQ yRow+40(FP), DI
 	MOVQ yCol+48(FP), R9
 	MOVQ AX, R13
@@ -487,16 +589,16 @@ fold:
 	ADDQ         R9, AX
 	MOVQ         AX, R13
 
-	// the next weight rows
+next:
 	ADDQ R10, DX
 	DECQ SI
 	JNZ  tile
 	VZEROUPPER
 	RET
 
-// func tile3x1AVX2(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+// func tile3x1AVX2(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 // Requires: AVX
-TEXT ·tile3x1AVX2(SB), NOSPLIT, $0-72
+TEXT ·tile3x1AVX2(SB), NOSPLIT, $0-88
 	MOVQ y+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ w+16(FP), DX
@@ -516,6 +618,26 @@ TEXT ·tile3x1AVX2(SB), NOSPLIT, $0-72
 	SUBQ DI, R12
 
 tile:
+	MOVQ    from+72(FP), DI
+	TESTQ   DI, DI
+	JZ      zero
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	VMOVUPS 256(DI), Y8
+	VMOVUPS 288(DI), Y9
+	VMOVUPS 320(DI), Y10
+	VMOVUPS 352(DI), Y11
+	ADDQ    $0x00000180, DI
+	MOVQ    DI, from+72(FP)
+	JMP     begin
+
+zero:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -528,11 +650,13 @@ tile:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   CX, DI
-	MOVQ   DX, R9
-	MOVQ   R11, R13
-	TESTQ  R13, R13
-	JZ     rest
+
+begin:
+	MOVQ  CX, DI
+	MOVQ  DX, R9
+	MOVQ  R11, R13
+	TESTQ R13, R13
+	JZ    rest
 
 group:
 	VMOVUPS (R9), Y12
@@ -620,6 +744,26 @@ rest:
 	VADDPS     Y12, Y11, Y11
 
 fold:
+	MOVQ    to+80(FP), DI
+	TESTQ   DI, DI
+	JZ      finish
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	VMOVUPS Y4, 128(DI)
+	VMOVUPS Y5, 160(DI)
+	VMOVUPS Y6, 192(DI)
+	VMOVUPS Y7, 224(DI)
+	VMOVUPS Y8, 256(DI)
+	VMOVUPS Y9, 288(DI)
+	VMOVUPS Y10, 320(DI)
+	VMOVUPS Y11, 352(DI)
+	ADDQ    $0x00000180, DI
+	MOVQ    DI, to+80(FP)
+	JMP     next
+
+finish:
 	MOVQ yRow+40(FP), DI
 	MOVQ yCol+48(FP), R9
 	MOVQ AX, R13
@@ -664,7 +808,7 @@ fold:
 	ADDQ         R9, AX
 	MOVQ         AX, R13
 
-	// the next weight rows
+next:
 	ADDQ R10, DX
 	DECQ SI
 	JNZ  tile

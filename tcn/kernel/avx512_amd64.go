@@ -4,30 +4,30 @@
 
 package kernel
 
-// tile1x1AVX512 multiplies 1 input rows with 1·tiles weight rows of cols numbers. Input rows lie xRow bytes apart and weight rows wRow; a result lies yRow bytes behind that of the input row before and yCol behind that of the weight row before.
+// tile1x1AVX512 multiplies 1 by 1·tiles rows; see tileFunc.
 //
 //go:noescape
-func tile1x1AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+func tile1x1AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 
-// tile1x4AVX512 multiplies 1 input rows with 4·tiles weight rows of cols numbers. Input rows lie xRow bytes apart and weight rows wRow; a result lies yRow bytes behind that of the input row before and yCol behind that of the weight row before.
+// tile1x4AVX512 multiplies 1 by 4·tiles rows; see tileFunc.
 //
 //go:noescape
-func tile1x4AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+func tile1x4AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 
-// tile2x4AVX512 multiplies 2 input rows with 4·tiles weight rows of cols numbers. Input rows lie xRow bytes apart and weight rows wRow; a result lies yRow bytes behind that of the input row before and yCol behind that of the weight row before.
+// tile2x4AVX512 multiplies 2 by 4·tiles rows; see tileFunc.
 //
 //go:noescape
-func tile2x4AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+func tile2x4AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 
-// tile3x3AVX512 multiplies 3 input rows with 3·tiles weight rows of cols numbers. Input rows lie xRow bytes apart and weight rows wRow; a result lies yRow bytes behind that of the input row before and yCol behind that of the weight row before.
+// tile3x3AVX512 multiplies 3 by 3·tiles rows; see tileFunc.
 //
 //go:noescape
-func tile3x3AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+func tile3x3AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 
-// tile4x3AVX512 multiplies 4 input rows with 3·tiles weight rows of cols numbers. Input rows lie xRow bytes apart and weight rows wRow; a result lies yRow bytes behind that of the input row before and yCol behind that of the weight row before.
+// tile4x3AVX512 multiplies 4 by 3·tiles rows; see tileFunc.
 //
 //go:noescape
-func tile4x3AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+func tile4x3AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 
 // gateAVX512 computes y[c] = SiLU(a[c]) · σ(gates[c]) for c < n.
 //

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func tile1x1AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+// func tile1x1AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·tile1x1AVX512(SB), NOSPLIT, $0-72
+TEXT ·tile1x1AVX512(SB), NOSPLIT, $0-88
 	MOVQ y+0(FP), AX
 	MOVQ x+8(FP), DX
 	MOVQ w+16(FP), BX
@@ -29,13 +29,25 @@ TEXT ·tile1x1AVX512(SB), NOSPLIT, $0-72
 	KMOVW CX, K2
 
 tile:
+	MOVQ    from+72(FP), CX
+	TESTQ   CX, CX
+	JZ      zero
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	ADDQ    $0x00000080, CX
+	MOVQ    CX, from+72(FP)
+	JMP     begin
+
+zero:
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-	MOVQ   DX, CX
-	MOVQ   BX, R10
-	MOVQ   R9, R11
-	TESTQ  R11, R11
-	JZ     rest
+
+begin:
+	MOVQ  DX, CX
+	MOVQ  BX, R10
+	MOVQ  R9, R11
+	TESTQ R11, R11
+	JZ    rest
 
 group:
 	VMOVUPS (CX), Z2
@@ -65,6 +77,16 @@ rest:
 	VADDPS    Z3, Z1, Z1
 
 fold:
+	MOVQ    to+80(FP), CX
+	TESTQ   CX, CX
+	JZ      finish
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    $0x00000080, CX
+	MOVQ    CX, to+80(FP)
+	JMP     next
+
+finish:
 	MOVQ yRow+40(FP), CX
 	MOVQ yCol+48(FP), CX
 	MOVQ AX, R10
@@ -91,16 +113,16 @@ fold:
 	ADDQ      CX, AX
 	MOVQ      AX, R10
 
-	// the next weight rows
+next:
 	ADDQ R8, BX
 	DECQ DI
 	JNZ  tile
 	VZEROUPPER
 	RET
 
-// func tile1x4AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+// func tile1x4AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·tile1x4AVX512(SB), NOSPLIT, $0-72
+TEXT ·tile1x4AVX512(SB), NOSPLIT, $0-88
 	MOVQ y+0(FP), AX
 	MOVQ x+8(FP), DX
 	MOVQ w+16(FP), BX
@@ -123,6 +145,22 @@ TEXT ·tile1x4AVX512(SB), NOSPLIT, $0-72
 	KMOVW CX, K2
 
 tile:
+	MOVQ    from+72(FP), CX
+	TESTQ   CX, CX
+	JZ      zero
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	ADDQ    $0x00000200, CX
+	MOVQ    CX, from+72(FP)
+	JMP     begin
+
+zero:
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -131,11 +169,13 @@ tile:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
-	MOVQ   DX, CX
-	MOVQ   BX, R11
-	MOVQ   R10, R12
-	TESTQ  R12, R12
-	JZ     rest
+
+begin:
+	MOVQ  DX, CX
+	MOVQ  BX, R11
+	MOVQ  R10, R12
+	TESTQ R12, R12
+	JZ    rest
 
 group:
 	VMOVUPS (CX), Z8
@@ -195,6 +235,22 @@ rest:
 	VADDPS    Z9, Z7, Z7
 
 fold:
+	MOVQ    to+80(FP), CX
+	TESTQ   CX, CX
+	JZ      finish
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	ADDQ    $0x00000200, CX
+	MOVQ    CX, to+80(FP)
+	JMP     next
+
+finish:
 	MOVQ yRow+40(FP), CX
 	MOVQ yCol+48(FP), CX
 	MOVQ AX, R11
@@ -239,7 +295,7 @@ fold:
 	ADDQ          CX, AX
 	MOVQ          AX, R11
 
-	// the next weight rows
+next:
 	ADDQ R8, BX
 	ADDQ R8, BX
 	ADDQ R8, BX
@@ -249,9 +305,9 @@ fold:
 	VZEROUPPER
 	RET
 
-// func tile2x4AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+// func tile2x4AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·tile2x4AVX512(SB), NOSPLIT, $0-72
+TEXT ·tile2x4AVX512(SB), NOSPLIT, $0-88
 	MOVQ y+0(FP), AX
 	MOVQ x+8(FP), DX
 	MOVQ w+16(FP), BX
@@ -274,6 +330,30 @@ TEXT ·tile2x4AVX512(SB), NOSPLIT, $0-72
 	KMOVW CX, K2
 
 tile:
+	MOVQ    from+72(FP), CX
+	TESTQ   CX, CX
+	JZ      zero
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	ADDQ    $0x00000400, CX
+	MOVQ    CX, from+72(FP)
+	JMP     begin
+
+zero:
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -290,11 +370,13 @@ tile:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-	MOVQ   DX, CX
-	MOVQ   BX, R12
-	MOVQ   R11, R13
-	TESTQ  R13, R13
-	JZ     rest
+
+begin:
+	MOVQ  DX, CX
+	MOVQ  BX, R12
+	MOVQ  R11, R13
+	TESTQ R13, R13
+	JZ    rest
 
 group:
 	VMOVUPS (R12), Z16
@@ -398,6 +480,30 @@ rest:
 	VADDPS    Z16, Z15, Z15
 
 fold:
+	MOVQ    to+80(FP), CX
+	TESTQ   CX, CX
+	JZ      finish
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	ADDQ    $0x00000400, CX
+	MOVQ    CX, to+80(FP)
+	JMP     next
+
+finish:
 	MOVQ yRow+40(FP), CX
 	MOVQ yCol+48(FP), R12
 	MOVQ AX, R13
@@ -476,7 +582,7 @@ fold:
 	ADDQ          R12, AX
 	MOVQ          AX, R13
 
-	// the next weight rows
+next:
 	ADDQ R9, BX
 	ADDQ R9, BX
 	ADDQ R9, BX
@@ -486,9 +592,9 @@ fold:
 	VZEROUPPER
 	RET
 
-// func tile3x3AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+// func tile3x3AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·tile3x3AVX512(SB), NOSPLIT, $0-72
+TEXT ·tile3x3AVX512(SB), NOSPLIT, $0-88
 	MOVQ y+0(FP), AX
 	MOVQ x+8(FP), DX
 	MOVQ w+16(FP), BX
@@ -511,6 +617,32 @@ TEXT ·tile3x3AVX512(SB), NOSPLIT, $0-72
 	KMOVW CX, K2
 
 tile:
+	MOVQ    from+72(FP), CX
+	TESTQ   CX, CX
+	JZ      zero
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	ADDQ    $0x00000480, CX
+	MOVQ    CX, from+72(FP)
+	JMP     begin
+
+zero:
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -529,11 +661,13 @@ tile:
 	VXORPS Z15, Z15, Z15
 	VXORPS Z16, Z16, Z16
 	VXORPS Z17, Z17, Z17
-	MOVQ   DX, CX
-	MOVQ   BX, R11
-	MOVQ   R10, R12
-	TESTQ  R12, R12
-	JZ     rest
+
+begin:
+	MOVQ  DX, CX
+	MOVQ  BX, R11
+	MOVQ  R10, R12
+	TESTQ R12, R12
+	JZ    rest
 
 group:
 	VMOVUPS (R11), Z18
@@ -645,6 +779,32 @@ rest:
 	VADDPS    Z18, Z17, Z17
 
 fold:
+	MOVQ    to+80(FP), CX
+	TESTQ   CX, CX
+	JZ      finish
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	ADDQ    $0x00000480, CX
+	MOVQ    CX, to+80(FP)
+	JMP     next
+
+finish:
 	MOVQ yRow+40(FP), CX
 	MOVQ yCol+48(FP), R11
 	MOVQ AX, R12
@@ -741,7 +901,7 @@ fold:
 	ADDQ      R11, AX
 	MOVQ      AX, R12
 
-	// the next weight rows
+next:
 	ADDQ R9, BX
 	ADDQ R9, BX
 	ADDQ R9, BX
@@ -750,9 +910,9 @@ fold:
 	VZEROUPPER
 	RET
 
-// func tile4x3AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr)
+// func tile4x3AVX512(y *float32, x *float32, w *float32, cols int, tiles int, yRow uintptr, yCol uintptr, xRow uintptr, wRow uintptr, from *float32, to *float32)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·tile4x3AVX512(SB), NOSPLIT, $0-72
+TEXT ·tile4x3AVX512(SB), NOSPLIT, $0-88
 	MOVQ y+0(FP), AX
 	MOVQ x+8(FP), DX
 	MOVQ w+16(FP), BX
@@ -776,6 +936,38 @@ TEXT ·tile4x3AVX512(SB), NOSPLIT, $0-72
 	KMOVW CX, K2
 
 tile:
+	MOVQ    from+72(FP), CX
+	TESTQ   CX, CX
+	JZ      zero
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	VMOVUPS 1408(CX), Z22
+	VMOVUPS 1472(CX), Z23
+	ADDQ    $0x00000600, CX
+	MOVQ    CX, from+72(FP)
+	JMP     begin
+
+zero:
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -800,11 +992,13 @@ tile:
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
-	MOVQ   DX, CX
-	MOVQ   BX, R12
-	MOVQ   R11, R13
-	TESTQ  R13, R13
-	JZ     rest
+
+begin:
+	MOVQ  DX, CX
+	MOVQ  BX, R12
+	MOVQ  R11, R13
+	TESTQ R13, R13
+	JZ    rest
 
 group:
 	VMOVUPS (R12), Z24
@@ -944,6 +1138,38 @@ rest:
 	VADDPS    Z24, Z23, Z23
 
 fold:
+	MOVQ    to+80(FP), CX
+	TESTQ   CX, CX
+	JZ      finish
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	VMOVUPS Z20, 1280(CX)
+	VMOVUPS Z21, 1344(CX)
+	VMOVUPS Z22, 1408(CX)
+	VMOVUPS Z23, 1472(CX)
+	ADDQ    $0x00000600, CX
+	MOVQ    CX, to+80(FP)
+	JMP     next
+
+finish:
 	MOVQ yRow+40(FP), CX
 	MOVQ yCol+48(FP), R12
 	MOVQ AX, R13
@@ -1055,7 +1281,7 @@ fold:
 	ADDQ          R12, AX
 	MOVQ          AX, R13
 
-	// the next weight rows
+next:
 	ADDQ R9, BX
 	ADDQ R9, BX
 	ADDQ R9, BX

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"sync"
 
 	"golang.org/x/sys/cpu"
 )
@@ -41,7 +42,15 @@ type tile struct {
 	run        tileFunc
 }
 
-type tileFunc func(y, x, w *float32, cols, tiles int, yRow, yCol, xRow, wRow uintptr)
+// tileFunc multiplies the input rows of a tile with weightRows·tiles weight rows
+// of cols numbers each. Input rows lie xRow bytes apart and weight rows wRow. A
+// result goes yRow bytes behind that of the input row before and yCol bytes
+// behind that of the weight row before.
+//
+// If to is not nil the lanes go there, unfolded, in place of results to y; if
+// from is not nil they start from what lies there rather than from +0:
+// [tiles][input row][weight row][Lanes].
+type tileFunc func(y, x, w *float32, cols, tiles int, yRow, yCol, xRow, wRow uintptr, from, to *float32)
 
 var avx512 = assembly{
 	name:      "avx512",
@@ -85,6 +94,14 @@ const (
 	// panelFloats is how many weights a panel of MatMul holds: 256 KiB, which
 	// stays in the second-level cache while every input row passes over it.
 	panelFloats = 64 << 10
+	// stretchFloats is how many columns a tile goes along before the next tile
+	// gets its turn, if the rows are longer and more than one: the input rows'
+	// stretches, 4 KiB each, stay in the first-level cache while the weights
+	// pass over them. A multiple of Lanes, so that no lane changes its place.
+	stretchFloats = 1 << 10
+	// panelRows is the least number of weight rows in a panel, however long:
+	// whole tiles at every level.
+	panelRows = 12
 	// runFloats is how many numbers one call works on at most. The Go scheduler
 	// cannot interrupt assembly, so calls last microseconds, not milliseconds.
 	runFloats = 16 << 10
@@ -100,7 +117,7 @@ func (a *assembly) matMul(y, x, w []float32, n, rows, cols, lo, hi int) {
 		portableMatMul(y, x, w, n, rows, cols, lo, hi)
 		return
 	}
-	panel := max(panelFloats/cols, 12)
+	panel := max(panelFloats/cols, panelRows)
 	for r := lo; r < hi; r += panel {
 		a.panel(y, x, w, n, rows, cols, r, min(r+panel, hi))
 	}
@@ -133,17 +150,45 @@ func (a *assembly) strip(t tile, in int, y, x, w []float32, rows, cols, lo, hi i
 	yRow, xRow := uintptr(rows*floatBytes), uintptr(cols*floatBytes)
 	if hi-lo < t.weightRows {
 		for i := range in {
-			a.single(&y[i*rows+lo], &x[i*cols], &w[lo*cols], cols, hi-lo, yRow, floatBytes, xRow, xRow)
+			a.single(&y[i*rows+lo], &x[i*cols], &w[lo*cols], cols, hi-lo, yRow, floatBytes, xRow, xRow, nil, nil)
 		}
 		return
 	}
+	run := func(lo, tiles int) {
+		if in == 1 || cols < 2*stretchFloats {
+			t.run(&y[lo], &x[0], &w[lo*cols], cols, tiles, yRow, floatBytes, xRow, xRow, nil, nil)
+			return
+		}
+		t.stretches(y[lo:], x, w[lo*cols:], cols, tiles, yRow, xRow)
+	}
 	tiles := (hi - lo) / t.weightRows
-	t.run(&y[lo], &x[0], &w[lo*cols], cols, tiles, yRow, floatBytes, xRow, xRow)
+	run(lo, tiles)
 	if lo+tiles*t.weightRows < hi {
-		last := hi - t.weightRows
-		t.run(&y[last], &x[0], &w[last*cols], cols, 1, yRow, floatBytes, xRow, xRow)
+		run(hi-t.weightRows, 1)
 	}
 }
+
+// stretches runs tiles stretch by stretch and keeps the lanes in between.
+func (t tile) stretches(y, x, w []float32, cols, tiles int, yRow, xRow uintptr) {
+	kept := keptLanes.Get().(*[keptFloats]float32)
+	defer keptLanes.Put(kept)
+	lanes := &kept[0]
+	var from *float32
+	for c := 0; c < cols; c += stretchFloats {
+		to, width := lanes, stretchFloats
+		if c+stretchFloats >= cols {
+			to, width = nil, cols-c
+		}
+		t.run(&y[0], &x[c], &w[c], width, tiles, yRow, floatBytes, xRow, xRow, from, to)
+		from = lanes
+	}
+}
+
+// keptFloats is the most lanes that stretches keeps: those of four input rows
+// with a panel of rows as short as it takes.
+const keptFloats = 4 * (panelFloats / (2 * stretchFloats)) * Lanes
+
+var keptLanes = sync.Pool{New: func() any { return new([keptFloats]float32) }}
 
 func (a *assembly) rmsNorm(out, x, gain []float32, eps float32) {
 	n := len(x)
@@ -152,7 +197,7 @@ func (a *assembly) rmsNorm(out, x, gain []float32, eps float32) {
 		return
 	}
 	var sum float32
-	a.single(&sum, &x[0], &x[0], n, 1, 0, 0, 0, 0)
+	a.single(&sum, &x[0], &x[0], n, 1, 0, 0, 0, 0, nil, nil)
 	root := rootOfMean(sum, n, eps)
 	eachRun(n, func(lo, hi int) {
 		a.normalize(&out[lo], &x[lo], &gain[lo], hi-lo, root)

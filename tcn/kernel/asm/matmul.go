@@ -48,10 +48,8 @@ type sums [][][]reg.VecVirtual
 // rows at a time, all lanes of all products in registers.
 func tile(l *level, s shape) {
 	l.function(fmt.Sprintf("tile%dx%d", s.in, s.weight),
-		"func(y, x, w *float32, cols, tiles int, yRow, yCol, xRow, wRow uintptr)",
-		fmt.Sprintf("multiplies %d input rows with %d·tiles weight rows of cols numbers. "+
-			"Input rows lie xRow bytes apart and weight rows wRow; a result lies yRow bytes behind "+
-			"that of the input row before and yCol behind that of the weight row before.", s.in, s.weight))
+		"func(y, x, w *float32, cols, tiles int, yRow, yCol, xRow, wRow uintptr, from, to *float32)",
+		fmt.Sprintf("multiplies %d by %d·tiles rows; see tileFunc.", s.in, s.weight))
 	y, x, w := parameter("y"), parameter("x"), parameter("w")
 	cols, tiles := parameter("cols"), parameter("tiles")
 	o := operands{x: GP64(), xRow: parameter("xRow"), w: GP64(), wRow: parameter("wRow")}
@@ -80,7 +78,11 @@ func tile(l *level, s shape) {
 	}
 
 	Label("tile")
+	l.lanesOf(acc, "from", "zero", func(v reg.VecVirtual, m operand.Mem) { VMOVUPS(m, v) })
+	JMP(operand.LabelRef("begin"))
+	Label("zero")
 	acc.each(func(v reg.VecVirtual) { l.zero(v) })
+	Label("begin")
 	MOVQ(x, o.x)
 	MOVQ(w, o.w)
 	left := GP64()
@@ -108,6 +110,9 @@ func tile(l *level, s shape) {
 	}
 
 	Label("fold")
+	l.lanesOf(acc, "to", "finish", func(v reg.VecVirtual, m operand.Mem) { VMOVUPS(v, m) })
+	JMP(operand.LabelRef("next"))
+	Label("finish")
 	to := newResults(s, y)
 	if l.wide() {
 		foldWide(s, acc, to)
@@ -115,13 +120,33 @@ func tile(l *level, s shape) {
 		foldNarrow(s, acc, to)
 	}
 
-	Comment("the next weight rows")
+	Label("next")
 	for range s.weight {
 		ADDQ(o.wRow, w)
 	}
 	DECQ(tiles)
 	JNZ(operand.LabelRef("tile"))
 	end()
+}
+
+// lanesOf moves the lanes of a tile from or to the memory that the argument
+// name points at, and moves the argument on; if it is nil it jumps instead.
+func (l *level) lanesOf(acc sums, name, ifNil string, move func(v reg.VecVirtual, m operand.Mem)) {
+	argument, err := Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	memory := GP64()
+	MOVQ(argument.Addr, memory)
+	TESTQ(memory, memory)
+	JZ(operand.LabelRef(ifNil))
+	disp := 0
+	acc.each(func(v reg.VecVirtual) {
+		move(v, at(memory, disp))
+		disp += l.bytes()
+	})
+	ADDQ(operand.U32(disp), memory)
+	MOVQ(memory, argument.Addr)
 }
 
 func (a sums) each(f func(reg.VecVirtual)) {
