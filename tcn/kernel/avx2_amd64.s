@@ -14,7 +14,6 @@ TEXT ·tile1x1AVX2(SB), NOSPLIT, $0-88
 	MOVQ tiles+32(FP), SI
 	MOVQ xRow+56(FP), DI
 	MOVQ wRow+64(FP), R9
-	LEAQ (R9)(R9*2), DI
 
 	// cols = 32·groups + tail
 	MOVQ BX, R10
@@ -209,7 +208,6 @@ TEXT ·tile1x3AVX2(SB), NOSPLIT, $0-88
 	MOVQ tiles+32(FP), SI
 	MOVQ xRow+56(FP), DI
 	MOVQ wRow+64(FP), R9
-	LEAQ (R9)(R9*2), DI
 
 	// cols = 32·groups + tail
 	MOVQ BX, R10
@@ -432,7 +430,6 @@ TEXT ·tile2x1AVX2(SB), NOSPLIT, $0-88
 	MOVQ tiles+32(FP), SI
 	MOVQ xRow+56(FP), R8
 	MOVQ wRow+64(FP), R10
-	LEAQ (R10)(R10*2), DI
 
 	// cols = 32·groups + tail
 	MOVQ BX, R11
@@ -606,7 +603,6 @@ TEXT ·tile3x1AVX2(SB), NOSPLIT, $0-88
 	MOVQ tiles+32(FP), SI
 	MOVQ xRow+56(FP), R8
 	MOVQ wRow+64(FP), R10
-	LEAQ (R10)(R10*2), DI
 
 	// cols = 32·groups + tail
 	MOVQ BX, R11

@@ -14,7 +14,6 @@ TEXT ·tile1x1AVX512(SB), NOSPLIT, $0-88
 	MOVQ tiles+32(FP), DI
 	MOVQ xRow+56(FP), CX
 	MOVQ wRow+64(FP), R8
-	LEAQ (R8)(R8*2), CX
 
 	// cols = 32·groups + tail
 	MOVQ  SI, R9
@@ -602,7 +601,6 @@ TEXT ·tile3x3AVX512(SB), NOSPLIT, $0-88
 	MOVQ tiles+32(FP), DI
 	MOVQ xRow+56(FP), R8
 	MOVQ wRow+64(FP), R9
-	LEAQ (R9)(R9*2), CX
 
 	// cols = 32·groups + tail
 	MOVQ  SI, R10
@@ -921,7 +919,6 @@ TEXT ·tile4x3AVX512(SB), NOSPLIT, $0-88
 	MOVQ xRow+56(FP), R8
 	MOVQ wRow+64(FP), R9
 	LEAQ (R8)(R8*2), R10
-	LEAQ (R9)(R9*2), CX
 
 	// cols = 32·groups + tail
 	MOVQ  SI, R11

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/mmcloughlin/avo/attr"
@@ -69,6 +68,8 @@ var constants = map[string]operand.Mem{}
 type mover struct {
 	load  func(m operand.Mem, v reg.VecVirtual)
 	store func(v reg.VecVirtual, m operand.Mem)
+	// times returns the product of memory and a register.
+	times func(m operand.Mem, v reg.VecVirtual) reg.VecVirtual
 }
 
 // whole moves all lanes.
@@ -76,27 +77,37 @@ func (l *level) whole() mover {
 	return mover{
 		load:  func(m operand.Mem, v reg.VecVirtual) { VMOVUPS(m, v) },
 		store: func(v reg.VecVirtual, m operand.Mem) { VMOVUPS(v, m) },
+		times: func(m operand.Mem, v reg.VecVirtual) reg.VecVirtual {
+			product := l.vector()
+			VMULPS(m, v, product)
+			return product
+		},
 	}
 }
 
 // masked moves the lanes that mask selects; a load makes the others +0 and a
 // store leaves their memory alone. Memory of other lanes is not touched.
 func (l *level) masked(mask reg.Register) mover {
-	if l.wide() {
-		return mover{
-			load:  func(m operand.Mem, v reg.VecVirtual) { VMOVUPS_Z(m, mask, v) },
-			store: func(v reg.VecVirtual, m operand.Mem) { VMOVUPS(v, mask, m) },
-		}
-	}
-	return mover{
+	move := mover{
 		load:  func(m operand.Mem, v reg.VecVirtual) { VMASKMOVPS(m, mask, v) },
 		store: func(v reg.VecVirtual, m operand.Mem) { VMASKMOVPS(v, mask, m) },
 	}
+	if l.wide() {
+		move.load = func(m operand.Mem, v reg.VecVirtual) { VMOVUPS_Z(m, mask, v) }
+		move.store = func(v reg.VecVirtual, m operand.Mem) { VMOVUPS(v, mask, m) }
+	}
+	move.times = func(m operand.Mem, v reg.VecVirtual) reg.VecVirtual {
+		product := l.vector()
+		move.load(m, product)
+		VMULPS(v, product, product)
+		return product
+	}
+	return move
 }
 
-// firstLanes returns one mask per register of a group of 32 lanes, selecting
-// the first count lanes of the group. For 256-bit registers there is no room to
-// hold four masks, so a mask is a function that makes it.
+// firstLanes returns one mask per register of a group of groupLanes lanes, which
+// together select the first count lanes of the group. There is no room to hold
+// four masks in 256-bit registers, so each is a function that loads it.
 func (l *level) firstLanes(count reg.GPVirtual, groupLanes int) []func() reg.Register {
 	if l.wide() {
 		bits := GP64()
@@ -175,7 +186,3 @@ func parameter(name string) reg.GPVirtual {
 func at(base reg.Register, offset int) operand.Mem {
 	return operand.Mem{Base: base, Disp: offset}
 }
-
-// label makes a label that no other function uses... labels are local to a
-// function, so the number only tells apart those of one function.
-func label(format string, a ...any) string { return fmt.Sprintf(format, a...) }

@@ -14,30 +14,28 @@ const sumLanes = 32
 // operands are the addresses of one step of a tile.
 type operands struct {
 	x, xRow, xRow3 reg.GPVirtual // first input row, bytes to the next, three times that
-	w, wRow        reg.GPVirtual // first weight row, bytes to the next
+	w, wRow, wRow3 reg.GPVirtual // the same of the weight rows
 }
 
 // input is the memory of input row i, disp bytes on.
 func (o operands) input(i, disp int) operand.Mem {
-	switch i {
-	case 0:
-		return operand.Mem{Base: o.x, Disp: disp}
-	case 3:
-		return operand.Mem{Base: o.x, Index: o.xRow3, Scale: 1, Disp: disp}
-	default:
-		return operand.Mem{Base: o.x, Index: o.xRow, Scale: uint8(i), Disp: disp}
-	}
+	return rowOf(o.x, o.xRow, o.xRow3, i, disp)
 }
 
-// weight is the memory of weight row r, disp bytes on; r 3 needs wRow3.
-func (o operands) weight(r, disp int, wRow3 reg.GPVirtual) operand.Mem {
-	switch r {
+// weight is the memory of weight row r, disp bytes on.
+func (o operands) weight(r, disp int) operand.Mem {
+	return rowOf(o.w, o.wRow, o.wRow3, r, disp)
+}
+
+// rowOf is the memory of row i of up to four, disp bytes on.
+func rowOf(base, row, row3 reg.GPVirtual, i, disp int) operand.Mem {
+	switch i {
 	case 0:
-		return operand.Mem{Base: o.w, Disp: disp}
+		return operand.Mem{Base: base, Disp: disp}
 	case 3:
-		return operand.Mem{Base: o.w, Index: wRow3, Scale: 1, Disp: disp}
+		return operand.Mem{Base: base, Index: row3, Scale: 1, Disp: disp}
 	default:
-		return operand.Mem{Base: o.w, Index: o.wRow, Scale: uint8(r), Disp: disp}
+		return operand.Mem{Base: base, Index: row, Scale: uint8(i), Disp: disp}
 	}
 }
 
@@ -57,8 +55,10 @@ func tile(l *level, s shape) {
 		o.xRow3 = GP64()
 		LEAQ(operand.Mem{Base: o.xRow, Index: o.xRow, Scale: 2}, o.xRow3)
 	}
-	wRow3 := GP64()
-	LEAQ(operand.Mem{Base: o.wRow, Index: o.wRow, Scale: 2}, wRow3)
+	if s.weight > 3 {
+		o.wRow3 = GP64()
+		LEAQ(operand.Mem{Base: o.wRow, Index: o.wRow, Scale: 2}, o.wRow3)
+	}
 
 	Comment("cols = 32·groups + tail")
 	groups, tail := GP64(), cols
@@ -67,15 +67,7 @@ func tile(l *level, s shape) {
 	ANDQ(operand.U8(sumLanes-1), tail)
 	masks := l.firstLanes(tail, sumLanes)
 
-	acc := make(sums, s.in)
-	for i := range acc {
-		acc[i] = make([][]reg.VecVirtual, s.weight)
-		for r := range acc[i] {
-			for range sumLanes / l.lanes {
-				acc[i][r] = append(acc[i][r], l.vector())
-			}
-		}
-	}
+	acc := l.newSums(s)
 
 	Label("tile")
 	l.lanesOf(acc, "from", "zero", func(v reg.VecVirtual, m operand.Mem) { VMOVUPS(m, v) })
@@ -85,29 +77,7 @@ func tile(l *level, s shape) {
 	Label("begin")
 	MOVQ(x, o.x)
 	MOVQ(w, o.w)
-	left := GP64()
-	MOVQ(groups, left)
-	TESTQ(left, left)
-	JZ(operand.LabelRef("rest"))
-
-	Label("group")
-	for part := range sumLanes / l.lanes {
-		step(l, s, o, wRow3, acc, part, l.whole(), false)
-	}
-	ADDQ(operand.U8(4*sumLanes), o.x)
-	ADDQ(operand.U32(4*sumLanes), o.w)
-	DECQ(left)
-	JNZ(operand.LabelRef("group"))
-
-	Label("rest")
-	Comment("The lanes past the tail are loaded as +0 on both sides and add +0·+0 = +0,",
-		"which changes no lane: a lane starts at +0, and a sum is -0 only if both",
-		"terms are, so no lane is ever -0, the one number that +0 would change.")
-	TESTQ(tail, tail)
-	JZ(operand.LabelRef("fold"))
-	for part, mask := range masks {
-		step(l, s, o, wRow3, acc, part, l.masked(mask()), true)
-	}
+	alongColumns(l, s, o, acc, groups, tail, masks)
 
 	Label("fold")
 	l.lanesOf(acc, "to", "finish", func(v reg.VecVirtual, m operand.Mem) { VMOVUPS(v, m) })
@@ -127,6 +97,47 @@ func tile(l *level, s shape) {
 	DECQ(tiles)
 	JNZ(operand.LabelRef("tile"))
 	end()
+}
+
+// newSums returns a register for every accumulator of a tile.
+func (l *level) newSums(s shape) sums {
+	acc := make(sums, s.in)
+	for i := range acc {
+		acc[i] = make([][]reg.VecVirtual, s.weight)
+		for r := range acc[i] {
+			for range sumLanes / l.lanes {
+				acc[i][r] = append(acc[i][r], l.vector())
+			}
+		}
+	}
+	return acc
+}
+
+// alongColumns adds all products of a tile: group by group, then the tail.
+func alongColumns(l *level, s shape, o operands, acc sums, groups, tail reg.GPVirtual, masks []func() reg.Register) {
+	left := GP64()
+	MOVQ(groups, left)
+	TESTQ(left, left)
+	JZ(operand.LabelRef("rest"))
+
+	Label("group")
+	for part := range sumLanes / l.lanes {
+		step(l, s, o, acc, part, l.whole())
+	}
+	ADDQ(operand.U8(4*sumLanes), o.x)
+	ADDQ(operand.U32(4*sumLanes), o.w)
+	DECQ(left)
+	JNZ(operand.LabelRef("group"))
+
+	Label("rest")
+	Comment("The lanes past the tail are loaded as +0 on both sides and add +0·+0 = +0,",
+		"which changes no lane: a lane starts at +0, and a sum is -0 only if both",
+		"terms are, so no lane is ever -0, the one number that +0 would change.")
+	TESTQ(tail, tail)
+	JZ(operand.LabelRef("fold"))
+	for part, mask := range masks {
+		step(l, s, o, acc, part, l.masked(mask()))
+	}
 }
 
 // lanesOf moves the lanes of a tile from or to the memory that the argument
@@ -161,38 +172,24 @@ func (a sums) each(f func(reg.VecVirtual)) {
 
 // step adds the products of one register's lanes of a group: lanes
 // [part·lanes, (part+1)·lanes) of every input row with every weight row.
-func step(l *level, s shape, o operands, wRow3 reg.GPVirtual, acc sums, part int, move mover, mustLoad bool) {
+func step(l *level, s shape, o operands, acc sums, part int, move mover) {
 	disp := part * l.bytes()
 	if s.in == 1 { // one input register, weights straight from memory
 		x := l.vector()
 		move.load(o.input(0, disp), x)
 		for r := range s.weight {
-			product := l.vector()
-			if mustLoad {
-				move.load(o.weight(r, disp, wRow3), product)
-				VMULPS(x, product, product)
-			} else {
-				VMULPS(o.weight(r, disp, wRow3), x, product)
-			}
-			VADDPS(product, acc[0][r][part], acc[0][r][part])
+			addProduct(acc[0][r][part], move.times(o.weight(r, disp), x))
 		}
 		return
 	}
 	weights := make([]reg.VecVirtual, s.weight)
 	for r := range weights {
 		weights[r] = l.vector()
-		move.load(o.weight(r, disp, wRow3), weights[r])
+		move.load(o.weight(r, disp), weights[r])
 	}
 	for i := range s.in {
 		if s.weight == 1 { // one weight register, inputs straight from memory
-			product := l.vector()
-			if mustLoad {
-				move.load(o.input(i, disp), product)
-				VMULPS(weights[0], product, product)
-			} else {
-				VMULPS(o.input(i, disp), weights[0], product)
-			}
-			VADDPS(product, acc[i][0][part], acc[i][0][part])
+			addProduct(acc[i][0][part], move.times(o.input(i, disp), weights[0]))
 			continue
 		}
 		x := l.vector()
@@ -200,10 +197,13 @@ func step(l *level, s shape, o operands, wRow3 reg.GPVirtual, acc sums, part int
 		for r, weight := range weights {
 			product := l.vector()
 			VMULPS(x, weight, product)
-			VADDPS(product, acc[i][r][part], acc[i][r][part])
+			addProduct(acc[i][r][part], product)
 		}
 	}
 }
+
+// addProduct adds a product, rounded already, to its lanes.
+func addProduct(lanes, product reg.VecVirtual) { VADDPS(product, lanes, lanes) }
 
 // foldWide folds the lanes of a tile in 512-bit registers, up to four products
 // at a time: after the first step a product has 16 lanes, so that two, then

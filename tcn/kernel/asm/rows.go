@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -13,7 +15,7 @@ func (l *level) eachVector(n reg.GPVirtual, several int, body func(offset reg.GP
 	offset := GP64()
 	XORQ(offset, offset)
 	for _, count := range []int{several, 1} {
-		test, loop := label("test%d", count), label("loop%d", count)
+		test, loop := fmt.Sprintf("test%d", count), fmt.Sprintf("loop%d", count)
 		JMP(operand.LabelRef(test))
 		Label(loop)
 		body(offset, count, l.whole())
@@ -127,7 +129,7 @@ func conv(l *level) {
 	passes := 0
 	l.eachVector(width, 4, func(offset reg.GPVirtual, count int, move mover) {
 		passes++
-		next, last := label("tap%d", passes), label("store%d", passes)
+		next, last := fmt.Sprintf("tap%d", passes), fmt.Sprintf("store%d", passes)
 		header, weights, left, tap := GP64(), GP64(), GP64(), GP64()
 		MOVQ(taps, header)
 		MOVQ(w, weights)
