@@ -5,7 +5,7 @@ import (
 	"io"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/runes"
 	"golang.org/x/text/transform"
 )
 
@@ -33,7 +33,7 @@ func (s *streams) printTable(header table.Row, rows []table.Row) {
 }
 
 // textWriter turns a model's bytes into UTF-8 text: a character goes on once it
-// is whole, and what is no UTF-8 becomes U+FFFD. Close writes what is left.
+// is whole, and each byte of none becomes U+FFFD. Close writes what is left.
 func textWriter(w io.Writer) io.WriteCloser {
-	return transform.NewWriter(w, unicode.UTF8.NewDecoder())
+	return transform.NewWriter(w, runes.ReplaceIllFormed())
 }

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"crypto/rand"
-	"encoding/binary"
-	"fmt"
-
+	"github.com/zetagrid/zetagrid/node/api"
 	"github.com/zetagrid/zetagrid/tcn"
 )
 
@@ -17,29 +14,20 @@ type samplingFlags struct {
 }
 
 // Validate is called by kong after parsing.
-func (f *samplingFlags) Validate() error {
-	switch {
-	case !(f.Temperature >= 0 && f.Temperature <= 100):
-		return fmt.Errorf("--temperature %v is not in 0 to 100", f.Temperature)
-	case f.TopK < 0 || f.TopK > 256:
-		return fmt.Errorf("--top-k %d is not in 0 to 256", f.TopK)
-	case !(f.TopP > 0 && f.TopP <= 1):
-		return fmt.Errorf("--top-p %v is not above 0 and at most 1", f.TopP)
-	}
-	return nil
+func (f *samplingFlags) Validate() error { return f.options().Validate() }
+
+func (f *samplingFlags) options() tcn.Sampling {
+	return tcn.Sampling{Temperature: f.Temperature, TopK: f.TopK, TopP: f.TopP}
 }
 
 // sampling is the flags as the model takes them, with a seed drawn if none was
 // given.
 func (f *samplingFlags) sampling() tcn.Sampling {
-	s := tcn.Sampling{Temperature: f.Temperature, TopK: f.TopK, TopP: f.TopP}
+	s := f.options()
 	if f.Seed != nil {
 		s.Seed = *f.Seed
-		return s
+	} else {
+		s.Seed = api.DrawSeed()
 	}
-	var drawn [8]byte
-	_, _ = rand.Read(drawn[:]) // never fails
-	// 53 bits, so that the number survives programs that read JSON as floats.
-	s.Seed = binary.LittleEndian.Uint64(drawn[:]) >> 11
 	return s
 }

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/plotutil"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// plotScaling draws the rate, and below it the memory beside a transformer's
+// cache, over the position, into an SVG file.
+func plotScaling(name string, points []scalingPoint) error {
+	var rate, resident, cache plotter.XYs
+	for _, p := range points {
+		x := float64(p.Position)
+		rate = append(rate, plotter.XY{X: x, Y: p.BytesPerSecond})
+		resident = append(resident, plotter.XY{X: x, Y: float64(p.ResidentBytes) / 1e6})
+		cache = append(cache, plotter.XY{X: x, Y: float64(p.KVBytes) / 1e6})
+	}
+	above := newPlot("Rate", "bytes a second")
+	err1 := plotutil.AddLinePoints(above, "zetagrid", rate)
+	above.Y.Min = 0
+	below := newPlot("Memory", "MB")
+	err2 := plotutil.AddLinePoints(below, "zetagrid, whole process", resident, "KV cache of the paper's Table 1", cache)
+	below.Y.Min = 0
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+
+	canvas := vgsvg.New(16*vg.Centimeter, 20*vg.Centimeter)
+	tiles := draw.Tiles{Rows: 2, Cols: 1, PadY: vg.Centimeter / 2}
+	page := draw.New(canvas)
+	above.Draw(tiles.At(page, 0, 0))
+	below.Draw(tiles.At(page, 0, 1))
+	var svg bytes.Buffer
+	if _, err := canvas.WriteTo(&svg); err != nil {
+		return err
+	}
+	return os.WriteFile(name, svg.Bytes(), 0o644)
+}
+
+func newPlot(title, y string) *plot.Plot {
+	p := plot.New()
+	p.Title.Text = title
+	p.X.Label.Text = "position in the text, bytes"
+	p.Y.Label.Text = y
+	p.Legend.Top = true
+	p.Legend.Left = true
+	p.Add(plotter.NewGrid())
+	return p
+}
