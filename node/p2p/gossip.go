@@ -42,6 +42,7 @@ func (h *Host) startGossip() (*pubsub.PubSub, error) {
 // some minutes. Nothing else counts: a slow peer may still be right.
 func peerScore() (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 	return &pubsub.PeerScoreParams{
+			Topics:           map[string]*pubsub.TopicScoreParams{}, // filled by SetScoreParams, which does not make it
 			AppSpecificScore: func(peer.ID) float64 { return 0 },
 			DecayInterval:    10 * time.Second,
 			DecayToZero:      0.01,
@@ -57,6 +58,7 @@ func peerScore() (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 func topicScore() *pubsub.TopicScoreParams {
 	return &pubsub.TopicScoreParams{
 		SkipAtomicValidation:           true,
+		TimeInMeshQuantum:              time.Second, // divides, whatever its weight
 		TopicWeight:                    1,
 		InvalidMessageDeliveriesWeight: -1,
 		InvalidMessageDeliveriesDecay:  0.9,
