@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/zetagrid/zetagrid/node/wire"
@@ -145,7 +146,7 @@ func NewGateway(plan Plan, request Request) (*Gateway, error) {
 // Usage is what the generation cost so far.
 func (g *Gateway) Usage() Usage {
 	u := g.usage
-	u.Hops = append([]HopUsage(nil), u.Hops...)
+	u.Hops = slices.Clone(u.Hops)
 	return u
 }
 
@@ -173,13 +174,21 @@ func (g *Gateway) Step(now time.Duration, in Input) []Effect {
 		return g.returned(now, in.Frame)
 	case Ticked:
 		if now >= g.deadline {
-			return g.fail(fmt.Errorf("%w: nothing came back for position %d", ErrDeadline, g.done))
+			return g.fail(g.late())
 		}
 		return []Effect{WakeAt{g.deadline}}
 	case Canceled:
 		return g.fail(ErrCanceled)
 	}
 	return nil
+}
+
+// late names what did not come in time.
+func (g *Gateway) late() error {
+	if hop := slices.Index(g.opened, false); hop >= 0 {
+		return fmt.Errorf("%w: %s did not open", ErrDeadline, g.hopName(hop))
+	}
+	return fmt.Errorf("%w: nothing came back for position %d", ErrDeadline, g.done)
 }
 
 func (g *Gateway) hopName(i int) string {
@@ -204,7 +213,7 @@ func refusal(hop string, code wire.Code, text string) error {
 		kind = ErrHopLost
 	}
 	if text != "" {
-		return fmt.Errorf("%w: %s: %s: %s", kind, hop, code, text)
+		return fmt.Errorf("%w: %s: %s: %q", kind, hop, code, text) // quoted: a stranger wrote it
 	}
 	return fmt.Errorf("%w: %s: %s", kind, hop, code)
 }

@@ -24,6 +24,11 @@ const (
 	// Window is the rows in flight that a gateway asks for.
 	Window = wire.RowsInFlight
 
+	// spareBuffers bounds the row buffers a worker keeps for the next frames: as
+	// many as full frames fit the window. A peer that varies its frames' sizes
+	// cannot make it keep more.
+	spareBuffers = wire.RowsInFlight / wire.RowsPerFrame
+
 	// OpenTimeout bounds the opening of a chain: a hop may have to fetch its
 	// slices of a Soul first.
 	OpenTimeout = 60 * time.Second

@@ -3,8 +3,10 @@ package session
 import "fmt"
 
 // Ring keeps the last rows that a sender may have to replay, at their
-// positions. Its memory is fixed: capacity rows of width elements.
+// positions. Its memory is fixed: capacity rows of width elements, taken with
+// the first row, so that an open alone costs nothing.
 type Ring[T any] struct {
+	capacity   uint64 // rows
 	width      int
 	data       []T    // [capacity, width]; position p lies at row p mod capacity
 	begin, end uint64 // positions held: [begin, end)
@@ -12,7 +14,7 @@ type Ring[T any] struct {
 
 // NewRing returns an empty ring whose first row will be at position start.
 func NewRing[T any](capacity, width int, start uint64) *Ring[T] {
-	return &Ring[T]{width: width, data: make([]T, capacity*width), begin: start, end: start}
+	return &Ring[T]{capacity: uint64(capacity), width: width, begin: start, end: start}
 }
 
 // Begin is the first position held, End the one after the last.
@@ -23,15 +25,17 @@ func (r *Ring[T]) End() uint64   { return r.end }
 //
 //	rows [n · width]
 func (r *Ring[T]) Append(rows []T) {
-	capacity := uint64(len(r.data) / r.width)
+	if r.data == nil {
+		r.data = make([]T, int(r.capacity)*r.width)
+	}
 	for ; len(rows) > 0; rows = rows[r.width:] {
-		if capacity > 0 {
+		if r.capacity > 0 {
 			copy(r.row(r.end), rows[:r.width])
 		}
 		r.end++
 	}
-	if r.end-r.begin > capacity {
-		r.begin = r.end - capacity
+	if r.end-r.begin > r.capacity {
+		r.begin = r.end - r.capacity
 	}
 }
 
@@ -53,7 +57,7 @@ func (r *Ring[T]) From(dst []T, position uint64) ([]T, error) {
 }
 
 func (r *Ring[T]) row(position uint64) []T {
-	at := int(position%uint64(len(r.data)/r.width)) * r.width
+	at := int(position%r.capacity) * r.width
 	return r.data[at : at+r.width]
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/zetagrid/zetagrid/node/wire"
@@ -64,7 +65,7 @@ type Worker struct {
 	next  uint64         // position of the next row to arrive
 	sent  *Ring[float32] // rows sent on; nil for the last hop, whose next is the gateway
 	busy  []arrival      // frames between Compute and Computed
-	spare [][]float32    // row buffers to use again
+	spare [][]float32    // row buffers to use again, at most spareBuffers
 	ended bool
 }
 
@@ -104,12 +105,14 @@ func NewWorker(gateway string, head wire.Header, open wire.Open, c tcn.Config) (
 	return w, nil
 }
 
-// RingBytes is the memory a worker's ring takes, to be reserved before it.
+// RingBytes is the memory a worker's ring takes from its first row on, to be
+// reserved before it. Blocks that c does not have count for nothing.
 func RingBytes(c tcn.Config, open wire.Open) int64 {
-	if open.NextHi <= open.Hi {
+	next := tcn.Range{Lo: int(open.Hi), Hi: min(int(open.NextHi), c.Blocks())}
+	if next.Hi <= next.Lo {
 		return 0
 	}
-	rows := c.HistoryRows(tcn.Range{Lo: int(open.Hi), Hi: int(open.NextHi)}) + int(open.Window)
+	rows := c.HistoryRows(next) + int(open.Window)
 	return int64(rows) * int64(c.DModel) * 4
 }
 
@@ -172,18 +175,25 @@ func (w *Worker) arrived(peer string, f *wire.Frame) (Compute, *Refusal) {
 	a := arrival{header: f.Header, timings: make([]wire.Timing, f.Timings, int(f.Timings)+1)}
 	rows := w.buffer(int(f.Rows) * w.dModel)
 	if err := wire.ParseRows(f.Body, rows, w.number, a.timings); err != nil {
-		return Compute{}, refuse(wire.CodeMalformed, "%v", err)
+		code := wire.CodeMalformed
+		if errors.Is(err, wire.ErrNotFinite) {
+			code = wire.CodeNotFinite
+		}
+		return Compute{}, refuse(code, "%v", err)
 	}
 	w.busy = append(w.busy, a)
 	w.next += uint64(f.Rows)
 	return Compute{tcn.Rows{Position: int(f.Position), Count: int(f.Rows), Data: rows}}, nil
 }
 
+// buffer returns room for n numbers: a spare that is large enough, or new.
 func (w *Worker) buffer(n int) []float32 {
-	if last := len(w.spare) - 1; last >= 0 && cap(w.spare[last]) >= n {
+	if last := len(w.spare) - 1; last >= 0 {
 		b := w.spare[last]
 		w.spare = w.spare[:last]
-		return b[:n]
+		if cap(b) >= n {
+			return b[:n]
+		}
 	}
 	return make([]float32, n)
 }
@@ -209,6 +219,8 @@ func (w *Worker) computed(in Computed) []Effect {
 	body := make([]byte, 0, len(rows)*w.number.Bytes()+8*len(a.timings)+8)
 	body = wire.AppendRows(body, rows, w.number)
 	body = wire.AppendTimings(body, append(a.timings, in.Timing))
-	w.spare = append(w.spare, in.Rows.Data)
+	if len(w.spare) < spareBuffers {
+		w.spare = append(w.spare, in.Rows.Data)
+	}
 	return []Effect{Send{wire.Frame{Header: head, Body: body}}}
 }

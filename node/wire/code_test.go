@@ -1,6 +1,9 @@
 package wire
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // codes is the list as peers of any version know it. Append to it; an entry that
 // changes breaks the protocol.
@@ -23,6 +26,7 @@ var codes = []struct {
 	{13, "next hop cannot be reached"},
 	{14, "node is shutting down"},
 	{15, "session idle for too long"},
+	{16, "previous hop lost"},
 }
 
 func TestCodesNeverChange(t *testing.T) {
@@ -41,12 +45,8 @@ func TestCodesNeverChange(t *testing.T) {
 
 // TestUnknownCodes: what a newer peer says still has a name.
 func TestUnknownCodes(t *testing.T) {
-	for code, want := range map[Code]string{
-		0:         "refusal 0",
-		codeEnd:   "refusal 16",
-		1<<32 - 1: "refusal 4294967295",
-	} {
-		if got := code.String(); got != want {
+	for _, code := range []Code{0, codeEnd, 1<<32 - 1} {
+		if got, want := code.String(), fmt.Sprintf("refusal %d", uint32(code)); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
