@@ -41,7 +41,7 @@ type Seek struct{ CapacityBlocks int }
 type Loaded struct{ Ranges []Range }
 
 // Fail says that the node cannot compute. Pin or Seek starts it again.
-type Fail struct{ Reason string } // for people; not announced
+type Fail struct{ Reason string } // for the log of the shell; a claim has no room for it
 
 // Drain makes the node stop taking sessions. Pin or Seek starts it again.
 type Drain struct{}

@@ -36,6 +36,11 @@ const (
 	// with its header. What did not fit goes with the next exchange.
 	EntriesBytes = 1<<20 - 4096
 
+	// RouteServers is how many servers of one block Route weighs, the cheapest
+	// first. It bounds the work and memory of a route (6 MiB for 1,000 blocks)
+	// whatever the table holds; no honest grid needs so many replicas.
+	RouteServers = 256
+
 	// RoundTripMost is the largest round trip believed, in microseconds.
 	RoundTripMost = 60_000_000
 )

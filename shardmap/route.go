@@ -85,6 +85,7 @@ func (m *Map) servers(now Millis) []server {
 // this node does at no distance. Round trips are those from here, as nobody
 // measures those between others. Between chains of equal cost it takes the one
 // with fewer hops, then the one whose nodes, block by block, have the lower ID.
+// Of a block with more than RouteServers servers it weighs the cheapest only.
 //
 // The error is an *Uncovered that names the blocks missing.
 func (m *Map) Route(now Millis, avoid []NodeID) ([]Hop, error) {
@@ -102,7 +103,7 @@ func (m *Map) Route(now Millis, avoid []NodeID) ([]Hop, error) {
 // price orders what is left of chains: by cost, then by hops.
 type price struct {
 	micros int64
-	hops   int
+	hops   int64
 }
 
 func (p price) compare(q price) int {
@@ -112,28 +113,18 @@ func (p price) compare(q price) int {
 // rest is the best way to go on with a block at a server: shape of a table of
 // them [blocks][servers of the block].
 type rest struct {
-	server int   // index, ascending within a block
 	price  price // of this block and all after it, and the way back
-	next   int   // server of the next block
+	server int32 // index, ascending within a block
+	next   int32 // server of the next block
 }
 
 // shortest solves from the last block back: going on costs least either at the
 // same server, or at the one server that is cheapest to enter. So the work is the
 // sum of all ranges, not its square. held is the servers per block, none zero.
 func shortest(servers []server, held []int) []Hop {
-	table := make([][]rest, len(held))
-	for b, n := range held {
-		table[b] = make([]rest, 0, n)
-	}
-	for i, s := range servers { // ascending, so each table[b] is
-		for _, r := range s.ranges {
-			for b := r.Lo; b < r.Hi; b++ {
-				table[b] = append(table[b], rest{server: i})
-			}
-		}
-	}
-	first := 0 // server to enter at the block above
-	var enter price
+	table := tabulate(servers, held)
+	first := int32(0) // server to enter at the block above
+	var enter price   // and what that costs
 	for b := len(held) - 1; b >= 0; b-- {
 		var above []rest
 		if b+1 < len(held) {
@@ -142,17 +133,16 @@ func shortest(servers []server, held []int) []Hop {
 		for k := range table[b] {
 			at := &table[b][k]
 			s := &servers[at.server]
+			at.price, at.next = enter, first
 			if b+1 == len(held) {
-				at.price = price{s.leave, 0}
-			} else {
-				at.price, at.next = enter, first
-				for len(above) > 0 && above[0].server < at.server {
-					above = above[1:]
-				}
-				if len(above) > 0 && above[0].server == at.server {
-					if stay := above[0].price; cmp.Or(stay.compare(enter), cmp.Compare(at.server, first)) <= 0 {
-						at.price, at.next = stay, at.server
-					}
+				at.price = price{micros: s.leave}
+			}
+			for len(above) > 0 && above[0].server < at.server {
+				above = above[1:]
+			}
+			if len(above) > 0 && above[0].server == at.server {
+				if stay := above[0].price; cmp.Or(stay.compare(enter), cmp.Compare(at.server, first)) <= 0 {
+					at.price, at.next = stay, at.server
 				}
 			}
 			at.price.micros += s.block
@@ -162,9 +152,49 @@ func shortest(servers []server, held []int) []Hop {
 	return follow(servers, table, first)
 }
 
+// tabulate lists the servers of each block, ascending; of more than RouteServers
+// those that cost least.
+func tabulate(servers []server, held []int) [][]rest {
+	order := make([]int32, len(servers))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	crowded := slices.Max(held) > RouteServers
+	if crowded {
+		slices.SortStableFunc(order, func(i, j int32) int {
+			a, b := &servers[i], &servers[j]
+			return cmp.Compare(a.enter+a.block, b.enter+b.block)
+		})
+	}
+	all := 0
+	for _, n := range held {
+		all += min(n, RouteServers)
+	}
+	cells := make([]rest, all)
+	table := make([][]rest, len(held))
+	for b, n := range held {
+		n = min(n, RouteServers)
+		table[b], cells = cells[:0:n], cells[n:]
+	}
+	for _, i := range order {
+		for _, r := range servers[i].ranges {
+			for b := r.Lo; b < r.Hi; b++ {
+				if len(table[b]) < cap(table[b]) {
+					table[b] = append(table[b], rest{server: i})
+				}
+			}
+		}
+	}
+	if crowded {
+		for _, block := range table {
+			slices.SortFunc(block, func(a, b rest) int { return cmp.Compare(a.server, b.server) })
+		}
+	}
+	return table
+}
+
 // cheapest is the server of a block that costs least to enter there.
-func cheapest(servers []server, block []rest) (int, price) {
-	first, best := 0, price{}
+func cheapest(servers []server, block []rest) (first int32, best price) {
 	for k, at := range block {
 		p := price{at.price.micros + servers[at.server].enter, at.price.hops + 1}
 		if k == 0 || p.compare(best) < 0 {
@@ -174,17 +204,16 @@ func cheapest(servers []server, block []rest) (int, price) {
 	return first, best
 }
 
-// follow reads the chain that starts at server first out of the table.
-func follow(servers []server, table [][]rest, first int) []Hop {
+// follow reads the chain that starts at server at out of the table.
+func follow(servers []server, table [][]rest, at int32) []Hop {
 	var hops []Hop
-	at := first
 	for b := range table {
 		if last := len(hops) - 1; last >= 0 && hops[last].Node == servers[at].node {
 			hops[last].Range.Hi++
 		} else {
 			hops = append(hops, Hop{servers[at].node, Range{b, b + 1}})
 		}
-		i, _ := slices.BinarySearchFunc(table[b], at, func(r rest, server int) int { return cmp.Compare(r.server, server) })
+		i, _ := slices.BinarySearchFunc(table[b], at, func(r rest, server int32) int { return cmp.Compare(r.server, server) })
 		at = table[b][i].next
 	}
 	return hops

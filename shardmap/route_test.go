@@ -3,6 +3,7 @@ package shardmap
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -194,6 +195,30 @@ func TestRouteTiesAreStable(t *testing.T) {
 	})
 	if !slices.Equal(want, []Hop{{node("c"), Range{0, 4}}}) {
 		t.Fatalf("route %v", want)
+	}
+}
+
+// TestRouteServersLimit has as many servers of each block as Route weighs, then
+// one more: the cheapest is found wherever it sorts, the dearest is left out.
+func TestRouteServersLimit(t *testing.T) {
+	for _, nodes := range []int{RouteServers, RouteServers + 1} {
+		servers := make([]server, nodes)
+		for i := range servers {
+			servers[i] = server{node: NodeID(fmt.Sprintf("%04d", i)), ranges: []Range{{0, 2}}, enter: int64(2*nodes - i), block: 1}
+		}
+		held := []int{nodes, nodes}
+		table := tabulate(servers, held)
+		for b, block := range table {
+			if len(block) != RouteServers || !slices.IsSortedFunc(block, func(a, b rest) int { return cmp.Compare(a.server, b.server) }) {
+				t.Errorf("%d servers: block %d weighs %d", nodes, b, len(block))
+			}
+			if dearest := nodes - RouteServers; block[0].server != int32(dearest) {
+				t.Errorf("%d servers: block %d starts with server %d, want %d", nodes, b, block[0].server, dearest)
+			}
+		}
+		if hops := shortest(servers, held); !slices.Equal(hops, []Hop{{servers[nodes-1].node, Range{0, 2}}}) {
+			t.Errorf("%d servers: chain %v", nodes, hops)
+		}
 	}
 }
 
