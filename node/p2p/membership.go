@@ -267,13 +267,17 @@ func (m *Membership) Coverage() []int {
 	return m.shards.Coverage(m.now())
 }
 
+// tickMost is the longest the map's clock stands still.
+const tickMost shardmap.Millis = 60_000
+
 // tick lets the map's time pass.
 func (m *Membership) tick() {
 	for {
 		m.mu.Lock()
-		pause := time.Duration(m.shards.NextWake(m.now())-m.now()) * time.Millisecond
+		now := m.now()
+		pause := min(m.shards.NextWake(now), now+tickMost) - now
 		m.mu.Unlock()
-		timer := time.NewTimer(max(pause, time.Millisecond))
+		timer := time.NewTimer(time.Duration(max(pause, 1)) * time.Millisecond)
 		select {
 		case <-timer.C:
 			m.Do(shardmap.Ticked{})
