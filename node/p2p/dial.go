@@ -191,7 +191,7 @@ func (h *Host) remember() error {
 	return nil
 }
 
-// meet remembers a peer if it is one of ours and directly connected.
+// meet remembers a peer, and the addresses it signed, if it is one of ours and directly connected.
 func (h *Host) meet(e event.EvtPeerIdentificationCompleted) bool {
 	if e.Conn.Stat().Limited || !anyGridProtocol(e.Protocols) {
 		return false
@@ -200,6 +200,11 @@ func (h *Host) meet(e event.EvtPeerIdentificationCompleted) bool {
 	if e.Conn.Stat().Direction == network.DirOutbound {
 		// The address that just worked comes first.
 		addrs = append([]ma.Multiaddr{e.Conn.RemoteMultiaddr()}, addrs...)
+	}
+	if e.SignedPeerRecord != nil {
+		if sealed, err := e.SignedPeerRecord.Marshal(); err == nil {
+			h.records.keep(e.Peer, sealed, func(p peer.ID) bool { return !h.Connected(p) })
+		}
 	}
 	h.known.add(peer.AddrInfo{ID: e.Peer, Addrs: ma.Unique(addrs)})
 	return true

@@ -11,7 +11,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/record"
 
 	"github.com/zetagrid/zetagrid/shardmap"
@@ -180,24 +179,14 @@ func (m *Membership) takeEntries(r io.Reader) error {
 	return nil
 }
 
-// peerRecords are the signed addresses of this node and of connected peers of the
-// grid, at most PeerRecords.
+// peerRecords are the signed addresses of connected peers of the grid, at most
+// PeerRecords, as they sent them.
 func (m *Membership) peerRecords() [][]byte {
-	book, ok := peerstore.GetCertifiedAddrBook(m.host.host.Peerstore())
-	if !ok {
-		return nil
-	}
 	var records [][]byte
 	for _, p := range m.connectedGridPeers() {
-		envelope := book.GetPeerRecord(p)
-		if envelope == nil || len(records) == PeerRecords {
-			continue
+		if r := m.host.records.of(p); r != nil && len(records) < PeerRecords {
+			records = append(records, r)
 		}
-		data, err := envelope.Marshal()
-		if err != nil || len(data) > PeerRecordBytes {
-			continue // a peer with a hundred addresses is found in other ways
-		}
-		records = append(records, data)
 	}
 	return records
 }

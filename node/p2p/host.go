@@ -64,6 +64,7 @@ type Host struct {
 	mdns      mdns.Service // nil without Options.MDNS
 	log       *slog.Logger
 	known     *knownPeers
+	records   peerRecords
 	bootstrap []peer.AddrInfo
 
 	ready    chan struct{}      // closed when host is set

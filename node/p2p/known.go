@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -175,4 +176,36 @@ func (k *knownPeers) save() error {
 		return fmt.Errorf("known peers: %w", err)
 	}
 	return atomicfile.Write(k.path, append(data, '\n'), 0o600)
+}
+
+// peerRecords holds the signed addresses that connected peers sent about themselves,
+// to be handed on.
+type peerRecords struct {
+	mu     sync.Mutex
+	sealed map[peer.ID][]byte
+}
+
+// keep stores a peer's record, unless it is longer than PeerRecordBytes: whoever has
+// a hundred addresses is found in other ways. When there are more records than there
+// can be connections, those of peers that are gone are dropped.
+func (r *peerRecords) keep(p peer.ID, sealed []byte, gone func(peer.ID) bool) {
+	if len(sealed) > PeerRecordBytes {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sealed == nil {
+		r.sealed = make(map[peer.ID][]byte)
+	}
+	if len(r.sealed) >= Connections {
+		maps.DeleteFunc(r.sealed, func(p peer.ID, _ []byte) bool { return gone(p) })
+	}
+	r.sealed[p] = sealed
+}
+
+// of is a peer's record, or nil.
+func (r *peerRecords) of(p peer.ID) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sealed[p]
 }
