@@ -14,6 +14,9 @@ import (
 func TestCPU(t *testing.T) {
 	for _, set := range kernel.Available() {
 		t.Run(set.Name, func(t *testing.T) {
+			if testing.Short() && set.Name != kernel.Best().Name {
+				t.Skip("short: the best level only")
+			}
 			t.Parallel()
 			compute := &tcn.Compute{Kernels: set}
 			if set.Name != "portable" {

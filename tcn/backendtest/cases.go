@@ -41,7 +41,6 @@ func Cases() []Case {
 				routing []float32
 			}{
 				{0, []float32{1}},
-				{2, []float32{1}},
 				{0, []float32{1, 0.5, 0}},
 				{2, []float32{0.5, 1, 1, 0}},
 			} {
