@@ -192,14 +192,18 @@ func (n *network) checkCovered() {
 	}
 }
 
+// seeds is how many seeds to run: a third in short mode.
+func seeds(n uint64) uint64 {
+	if testing.Short() {
+		return n / 3
+	}
+	return n
+}
+
 // TestGridOf200 lets 200 nodes of capacity 1 to 8 join 300 blocks, in random order
 // within some seconds, each knowing one other. All blocks come to be served.
 func TestGridOf200(t *testing.T) {
-	seeds := uint64(3)
-	if testing.Short() {
-		seeds = 1
-	}
-	for seed := range seeds {
+	for seed := range seeds(3) {
 		n := newNetwork(t, seed)
 		for range 200 {
 			n.join(n.between(0, 5000), 300, 1500, Seek{CapacityBlocks: 1 + n.rng.IntN(8)})
@@ -216,7 +220,7 @@ func TestGridOf200(t *testing.T) {
 // serves within 2 s, and they spread; without, they cover the blocks between them.
 func TestStartTogether(t *testing.T) {
 	const blocks = 12
-	for seed := range uint64(40) {
+	for seed := range seeds(30) {
 		for _, source := range []bool{true, false} {
 			n := newNetwork(t, seed)
 			if source {
@@ -254,7 +258,7 @@ func TestStartTogether(t *testing.T) {
 // within 3 s of each other and with nobody to follow: no two may hold the same.
 func TestRackExactlyFits(t *testing.T) {
 	const blocks = 36
-	for seed := range uint64(40) {
+	for seed := range seeds(30) {
 		n := newNetwork(t, seed)
 		nodes := 2 + n.rng.IntN(8)
 		for range nodes {
