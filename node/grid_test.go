@@ -194,10 +194,10 @@ func prompts(n, maxBytes int, temperature float32) []session.Request {
 func TestOneAnswer(t *testing.T) {
 	dir := seededFolder(t, sixBlocks)
 	var nodes []*Node
-	for i := range 6 {
+	for range 6 {
 		o := Options{Model: dir, Blocks: []tcn.Range{sixBlocks.All()}}
-		if i > 0 {
-			o.Bootstrap = nodes[0].Addrs()
+		for _, other := range nodes {
+			o.Bootstrap = append(o.Bootstrap, other.Addrs()...)
 		}
 		nodes = append(nodes, startNode(t, o))
 	}
