@@ -369,7 +369,7 @@ func (s *hopSession) send(ctx context.Context, next *stream, f *wire.Frame) erro
 func (s *hopSession) free() {
 	s.end(nil)
 	s.idle.Stop()
-	hangUp(s.control)
+	_ = s.control.Close() // not a reset, which would overtake a refusal
 	s.mu.Lock()
 	upstream, busy := s.upstream, s.busy
 	s.mu.Unlock()
