@@ -81,17 +81,14 @@ func (c *benchKernelsCmd) Run(ctx context.Context, s *streams) error {
 }
 
 func (c *benchKernelsCmd) measure(compute *tcn.Compute, rows int) (kernelRate, error) {
-	weights := make([]float32, c.Size*c.Size)
-	for i := range weights {
-		weights[i] = tcn.Uniform(1, i) - 0.5
+	numbers := make([]float32, max(c.Size, rows)*c.Size) // both operands
+	for i := range numbers {
+		numbers[i] = tcn.Uniform(1, i) - 0.5
 	}
+	weights, x, y := numbers[:c.Size*c.Size], numbers[:rows*c.Size], make([]float32, rows*c.Size)
 	matrix, err := tcn.NewMatrixF32(c.Size, c.Size, weights)
 	if err != nil {
 		return kernelRate{}, err
-	}
-	x, y := weights[:rows*c.Size:rows*c.Size], make([]float32, rows*c.Size)
-	if rows > c.Size {
-		x = make([]float32, rows*c.Size)
 	}
 	products := 0
 	began := time.Now()

@@ -109,22 +109,23 @@ func (c *benchHopsCmd) laps(ctx context.Context, s *streams, model string, resul
 	return nil
 }
 
-// timeLaps times an answer's bytes, of which each takes one lap. The first is
-// not counted: its lap opens the session.
+// timeLaps reads an answer, of which each byte takes one lap. The first is not
+// counted: its lap opens the session. hops is what is not computing, for each
+// hop.
 func timeLaps(answer api.Stream, n int) (laps, hops []time.Duration, err error) {
 	if _, err := answer.Next(); err != nil {
 		return nil, nil, unlessEOF(err)
 	}
-	computed := answer.Usage().Compute
-	last := time.Now()
+	before := answer.Usage()
 	for range n - 1 {
 		if _, err := answer.Next(); err != nil {
 			return nil, nil, unlessEOF(err)
 		}
-		now, total := time.Now(), answer.Usage().Compute
-		laps = append(laps, now.Sub(last))
-		hops = append(hops, (now.Sub(last)-(total-computed))/demoNodes)
-		last, computed = now, total
+		now := answer.Usage()
+		rest := now.Wire + now.Queue - before.Wire - before.Queue
+		laps = append(laps, rest+now.Compute-before.Compute)
+		hops = append(hops, rest/demoNodes)
+		before = now
 	}
 	return laps, hops, nil
 }

@@ -35,9 +35,9 @@ type gridOptions struct {
 	logger  *slog.Logger
 }
 
-// startGrid starts demoNodes nodes with a share of the blocks each. All but the
-// first are told only the address of the first. What it returns must be closed,
-// also with an error.
+// startGrid starts demoNodes nodes with a share of the blocks each, told the
+// addresses of those before them. What it returns must be closed, also with an
+// error.
 func startGrid(ctx context.Context, o gridOptions) (*localGrid, error) {
 	compute, done, err := o.device.compute()
 	if err != nil {
@@ -58,8 +58,9 @@ func startGrid(ctx context.Context, o gridOptions) (*localGrid, error) {
 		}
 		if i == 0 {
 			options.API = o.api
-		} else {
-			options.Bootstrap = grid.nodes[0].Addrs()
+		}
+		for _, earlier := range grid.nodes {
+			options.Bootstrap = append(options.Bootstrap, earlier.Addrs()...)
 		}
 		n, err := node.Start(ctx, options)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/text/runes"
 	"golang.org/x/text/transform"
 )
@@ -22,6 +23,7 @@ func (s *streams) printTable(header table.Row, rows []table.Row) {
 	t.SetOutputMirror(s.out)
 	style := table.StyleLight
 	style.Options = table.OptionsNoBordersAndSeparators
+	style.Format.Header = text.FormatDefault
 	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
 	t.SetStyle(style)
 	t.SuppressTrailingSpaces()

@@ -204,7 +204,7 @@ func (c *runCmd) answerJSON(s *streams, answer api.Stream, request session.Reque
 		return err
 	}
 	return s.printJSON(runJSON{
-		Text: text.String(), Bytes: all.Bytes(), Finish: answer.Finish(),
+		Text: text.String(), Bytes: append([]byte{}, all.Bytes()...), Finish: answer.Finish(),
 		Model: request.Model, Soul: request.Soul, Seed: request.Sampling.Seed,
 		Usage: usageOf(answer.Usage()),
 	})

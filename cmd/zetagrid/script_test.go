@@ -1,12 +1,20 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -23,7 +31,15 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "serve": serve, "quit": quit, "eventually": eventually, "readme": readme,
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Values[serversKey{}] = map[string]*server{}
+			env.Setenv("ZETAGRID_DATA", filepath.Join(env.WorkDir, "data"))
+			env.Setenv("ROOT", root(t))
+			return nil
+		},
 	})
 }
 
@@ -46,6 +62,131 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("%v exits %d, want %d", args[1:], got, want)
+	}
+}
+
+// server is a process that serve started.
+type server struct {
+	command *exec.Cmd
+	stderr  *bytes.Buffer
+	ended   bool
+}
+
+type serversKey struct{}
+
+// serve starts a long-running command and waits for its line of JSON, whose
+// strings become the variables NAME_peer, NAME_api, NAME_model and NAME_addr:
+//
+//	serve alice zetagrid up --json --api 127.0.0.1:0
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: serve NAME PROGRAM [ARGUMENT…]")
+	}
+	s := &server{stderr: new(bytes.Buffer)}
+	path := filepath.SplitList(ts.Getenv("PATH"))[0] // where testscript puts its commands
+	s.command = exec.Command(filepath.Join(path, args[1]), args[2:]...)
+	s.command.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "ZETAGRID_DATA", "ZETAGRID_TOKEN", "ZETAGRID_CPU"} {
+		s.command.Env = append(s.command.Env, name+"="+ts.Getenv(name))
+	}
+	s.command.Stderr = s.stderr
+	out, err := s.command.StdoutPipe()
+	ts.Check(err)
+	ts.Check(s.command.Start())
+	ts.Value(serversKey{}).(map[string]*server)[args[0]] = s
+	ts.Defer(func() { s.end(os.Kill) })
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		s.end(os.Kill)
+		ts.Fatalf("%s ended before it served: %v\n%s", args[0], err, s.stderr)
+	}
+	ts.Logf("[%s] %s", args[0], line)
+	var ready struct {
+		Peer, API, Model string
+		Addrs            []string
+		Blocks           []int
+	}
+	ts.Check(json.Unmarshal(line, &ready))
+	if len(ready.Addrs) == 0 {
+		ts.Fatalf("%s has no address", args[0])
+	}
+	for name, value := range map[string]string{
+		"peer": ready.Peer, "api": ready.API, "model": ready.Model, "addr": ready.Addrs[0],
+		"blocks": fmt.Sprint(ready.Blocks),
+	} {
+		ts.Setenv(args[0]+"_"+name, value)
+	}
+}
+
+// quit ends a served process with SIGTERM; it must exit with status 0.
+func quit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: quit NAME")
+	}
+	s := ts.Value(serversKey{}).(map[string]*server)[args[0]]
+	if s == nil {
+		ts.Fatalf("no server %s", args[0])
+	}
+	if err := s.end(syscall.SIGTERM); err != nil {
+		ts.Fatalf("%s: %v\n%s", args[0], err, s.stderr)
+	}
+}
+
+// end signals the process, unless it has ended, and waits for it.
+func (s *server) end(signal os.Signal) error {
+	if s.ended {
+		return nil
+	}
+	s.ended = true
+	if err := s.command.Process.Signal(signal); err != nil {
+		return err
+	}
+	return s.command.Wait()
+}
+
+// eventually runs a program again and again until its standard output matches,
+// as a grid takes a moment to agree:
+//
+//	eventually '"covered":true' zetagrid grid status --json --api $api
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: eventually PATTERN PROGRAM [ARGUMENT…]")
+	}
+	pattern := regexp.MustCompile(args[0])
+	for end := time.Now().Add(patience); ; {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%v does not print %q", args[1:], args[0])
+		}
+	}
+}
+
+// patience bounds the waiting for what must happen.
+const patience = 30 * time.Second
+
+// root is the root of the repository.
+func root(t *testing.T) string {
+	dir, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// readme checks that README.md has a line: what it shows is what runs here.
+//
+//	readme 'go run ./cmd/zetagrid demo'
+func readme(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: readme LINE")
+	}
+	text, err := os.ReadFile(filepath.Join(ts.Getenv("ROOT"), "README.md"))
+	ts.Check(err)
+	if !strings.Contains("\n"+string(text), "\n"+args[0]+"\n") {
+		ts.Fatalf("README.md has no line %q", args[0])
 	}
 }
 
