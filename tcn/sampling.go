@@ -1,7 +1,6 @@
 package tcn
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -109,16 +108,17 @@ func (d *distribution) soften(logits *[VocabSize]float32, temperature float32) b
 
 // sort fixes the order and keeps all bytes.
 func (d *distribution) sort() {
+	// Numbers that are not negative order like their bits, so a key of inverted
+	// bits above the byte sorts by probability down, then by byte up.
+	var keys [VocabSize]uint64
 	sum := kernel.Sum(d.weight[:])
-	for b := range d.order {
-		d.order[b] = byte(b)
+	for b, weight := range d.weight {
+		keys[b] = uint64(^math.Float32bits(weight/sum))<<8 | uint64(b)
 	}
-	slices.SortFunc(d.order[:], func(a, b byte) int {
-		if c := cmp.Compare(d.weight[b]/sum, d.weight[a]/sum); c != 0 {
-			return c
-		}
-		return cmp.Compare(a, b)
-	})
+	slices.Sort(keys[:])
+	for i, key := range keys {
+		d.order[i] = byte(key)
+	}
 	d.kept = VocabSize
 }
 

@@ -191,7 +191,7 @@ func TestSamplerEdges(t *testing.T) {
 func TestDrawsFollowProbabilities(t *testing.T) {
 	logits := testLogits(3)
 	logProbs := LogProbs(logits)
-	const draws = 100_000
+	const draws = 20_000
 	var count [256]int
 	for p := range draws {
 		count[Sampling{Temperature: 1, Seed: 8}.Next(p, logits)]++

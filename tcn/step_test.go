@@ -107,14 +107,14 @@ func TestStepAllocatesNothing(t *testing.T) {
 	defer pool.Close()
 	for _, cell := range []Cell{CellRelease, CellPaper} {
 		c := smallConfig(cell)
-		c.DModel, c.DFF, c.Layers, c.State = 1100, 1030, 2, BF16
+		c.DModel, c.DFF, c.Layers, c.State = 1100, 1030, 1, BF16
 		g := newGenerator(t, NewCPU(&Compute{Kernels: kernel.Portable(), Pool: pool}), c, 3)
 		slice, err := SeededSoulSlice(c, 1, 0, 4)
 		if err != nil {
 			t.Fatal(err)
 		}
 		g.variant.Souls = []SoulTerm{{Weight: 1, Slices: []*SoulSlice{slice}}}
-		works := []*Work{{State: g.state, Variant: g.variant, Rows: Rows{Count: 9, Data: make([]float32, 9*c.DModel)}}}
+		works := []*Work{{State: g.state, Variant: g.variant, Rows: Rows{Count: 2, Data: make([]float32, 2*c.DModel)}}}
 		if got := testing.AllocsPerRun(10, func() {
 			works[0].Rows.Position = g.state.Position()
 			if err := errors.Join(g.stage.Step(works), works[0].Err); err != nil {

@@ -17,6 +17,21 @@
 //     the bits of one stage over all of them.
 //  4. Truncate(p), then going on, equals never having been past p.
 //  5. HistoryRows(range) input rows rebuild the range's state to the bit.
+//
+// They hold for a sequence that keeps one Variant and whose input rows are
+// finite and rounded to the boundary type, as [Ends.Embed] and Step leave them.
+//
+// # Limits
+//
+// limits.go bounds every size a config or a Soul can ask for. How many states
+// fit, how long a text may grow and how many rows come at once are the caller's
+// to bound; [Config.StateBytes] says what a state takes.
+//
+// # Reading order
+//
+// config.go and sizes.go, this file, ends.go, layer.go (the model itself),
+// state.go and step.go (what makes it stream), sampling.go. seeded.go and
+// selfcheck.go make small models to try a backend with.
 package tcn
 
 import "errors"
@@ -56,7 +71,7 @@ type Layer struct {
 // not to the Genome, so several Models may share one loaded stage.
 type Small struct {
 	Layers  []SmallLayer
-	Routing float32 // r: 1 is the block itself, 0 skips it
+	Routing float32 // r: 1 is the block itself F(x), 0 skips it, else x + r·(F(x) - x)
 }
 
 // SmallLayer is the small parameters of one layer.
@@ -79,12 +94,13 @@ type SoulLayer struct {
 // SoulTerm is one Soul of a weighted sum, over the blocks of a [Variant].
 type SoulTerm struct {
 	Weight float32
-	Slices []*SoulSlice // one per block of the variant's range
+	Slices []*SoulSlice // one per block of the variant's range; nil adds nothing
 }
 
 // Variant is what a sequence adds to the frozen Genome over one block range:
 // its Model's small parameters and the Souls it wears. Immutable; many
-// sequences share one.
+// sequences share one. A sequence keeps its Variant: what a state remembers was
+// computed with it, and a block that its r = 0 skips remembers nothing.
 type Variant struct {
 	Range Range
 	Small []*Small   // one per block of Range
@@ -108,7 +124,8 @@ type Backend interface {
 }
 
 // Stage is a block range loaded on one device. One goroutine at a time calls
-// Step (the device's executor); NewState may be called at any time.
+// Step (the device's executor); NewState may be called at any time. Close ends
+// it once no Step runs: after it Step and NewState return ErrClosed.
 type Stage interface {
 	Config() Config
 	Range() Range
@@ -119,17 +136,24 @@ type Stage interface {
 	// Step runs every Work's rows through its state's sub-range, in place, and
 	// advances the states. What is wrong with one Work is put in its Err and
 	// leaves the others alone; the returned error means the device failed.
+	//
+	// A state whose Work got an Err has not advanced. After ErrPosition,
+	// ErrShape or an ErrNotFinite of the input rows it can go on; after an
+	// ErrNotFinite that arose inside it refuses every further Work with that
+	// error. The rows of a Work with an Err mean nothing.
 	Step(work []*Work) error
 	Close() error
 }
 
 // State is one sequence's memory in one stage: a ring of conv inputs per layer,
-// of fixed size however long the text.
+// of fixed size however long the text. It belongs to the goroutine that steps
+// it: no method may run while a Step holds the state.
 type State interface {
 	Range() Range
 	Position() int // of the next row
-	// Truncate forgets the rows from position on; at most DraftRows rows, so
-	// that the ring still holds what the next row needs. Errors: ErrPosition.
+	// Truncate forgets the rows from position on; position is at most
+	// DraftRows below the highest the state ever reached, so that the ring
+	// still holds what the next row needs. Errors: ErrPosition, ErrClosed.
 	Truncate(position int) error
 	Bytes() int64 // memory held
 	Close() error
@@ -137,7 +161,7 @@ type State interface {
 
 // Work is one sequence's share of a Step.
 type Work struct {
-	State   State
+	State   State    // at most one Work of a State in a Step: a second gets ErrPosition
 	Variant *Variant // must cover State.Range()
 	Rows    Rows     // in: input of the sub-range's first block; out: of its last
 	Err     error    // set by Step: ErrPosition, ErrShape, ErrNotFinite, ErrClosed
