@@ -29,6 +29,14 @@ func TestWorkerTraces(t *testing.T) {
 
 const workerWidth = 2
 
+// narrow is a model of six blocks whose rows are two numbers.
+func narrow(boundary tcn.Number) tcn.Config {
+	return tcn.Config{
+		Cell: tcn.CellRelease, VocabSize: 256, DModel: workerWidth, DFF: 1, Layers: 6, LayersPerBlock: 1,
+		KernelSize: 2, Dilations: []int{1}, RMSEps: 1, State: tcn.F32, Boundary: boundary,
+	}
+}
+
 type workerPlay struct {
 	worker    *Worker
 	computing []tcn.Rows
@@ -66,14 +74,11 @@ func (p *workerPlay) open(t *testing.T, d *datadriven.TestData) string {
 	d.MaybeScanArgs(t, "next", &open.NextHi)
 	peers := "gabcg"[head.Hop:]
 	open.Previous, open.Next = []byte(peers[:1]), []byte(peers[2:3])
-	config := tcn.Config{
-		Cell: tcn.CellRelease, VocabSize: 256, DModel: workerWidth, DFF: 1, Layers: 6, LayersPerBlock: 1,
-		KernelSize: 2, Dilations: []int{1}, RMSEps: 1, State: tcn.F32, Boundary: tcn.F32,
-	}
+	boundary := tcn.F32
 	if d.HasArg("bf16") {
-		config.Boundary = tcn.BF16
+		boundary = tcn.BF16
 	}
-	worker, err := NewWorker("g", head, open, config)
+	worker, err := NewWorker("g", head, open, narrow(boundary))
 	if err != nil {
 		var refusal *Refusal
 		if !errors.As(err, &refusal) {

@@ -63,6 +63,7 @@ type Worker struct {
 	history int // H(next hop)
 
 	next  uint64         // position of the next row to arrive
+	out   uint64         // position of the next row to leave the stage
 	sent  *Ring[float32] // rows sent on; nil for the last hop, whose next is the gateway
 	busy  []arrival      // frames between Compute and Computed
 	spare [][]float32    // row buffers to use again, at most spareBuffers
@@ -96,7 +97,7 @@ func NewWorker(gateway string, head wire.Header, open wire.Open, c tcn.Config) (
 	w := &Worker{
 		id: head.Session, hop: head.Hop, hops: open.Hops, epoch: head.Epoch,
 		gateway: gateway, open: open, blocks: blocks, dModel: c.DModel, number: number(c),
-		next: open.Start,
+		next: open.Start, out: open.Start,
 	}
 	if !last {
 		w.history = c.HistoryRows(tcn.Range{Lo: blocks.Hi, Hi: int(open.NextHi)})
@@ -169,6 +170,8 @@ func (w *Worker) arrived(peer string, f *wire.Frame) (Compute, *Refusal) {
 		return Compute{}, refuse(wire.CodeEpoch, "epoch %d, the session's is %d", f.Epoch, w.epoch)
 	case f.Position != w.next:
 		return Compute{}, refuse(wire.CodePosition, "rows at %d, want %d", f.Position, w.next)
+	case f.Done > w.out: // else whoever lies about done has no window
+		return Compute{}, refuse(wire.CodeWindow, "done %d, but rows from %d on are still here", f.Done, w.out)
 	case f.Position+uint64(f.Rows)-f.Done > uint64(w.open.Window):
 		return Compute{}, refuse(wire.CodeWindow, "rows to %d while %d is not done, window %d", f.Position+uint64(f.Rows), f.Done, w.open.Window)
 	}
@@ -206,6 +209,7 @@ func (w *Worker) computed(in Computed) []Effect {
 	}
 	a := w.busy[0]
 	w.busy = w.busy[1:]
+	w.out += uint64(a.header.Rows)
 	head := a.header
 	head.Hop++
 	head.Timings++
