@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -21,7 +22,8 @@ func decodeJSON(body []byte, v any) *Error {
 	case err == nil:
 		return nil
 	case errors.As(err, &kind):
-		return badValue(kind.Field, "cannot be a JSON %s", kind.Value)
+		// The path names the embedded struct too, which no caller knows.
+		return badValue(strings.TrimPrefix(kind.Field, "settings."), "cannot be a JSON %s", kind.Value)
 	}
 	return refusal(http.StatusBadRequest, codeJSON, "", "the body is not valid JSON: %s", err)
 }
@@ -113,7 +115,7 @@ func text(raw json.RawMessage, param string) ([]byte, *Error) {
 	case len(raw) > 0 && raw[0] == '"':
 		var s string
 		if err := json.Unmarshal(raw, &s); err != nil {
-			return nil, refusal(http.StatusBadRequest, codeJSON, param, "%s", err)
+			return nil, badField(codeJSON, param, "%s", err)
 		}
 		return []byte(s), nil
 	case len(raw) > 0 && raw[0] == '[':
@@ -145,7 +147,7 @@ func integers(raw json.RawMessage, param string) ([]byte, *Error) {
 func each(raw json.RawMessage, param string, limit int, visit func(json.RawMessage) *Error) *Error {
 	list := json.NewDecoder(bytes.NewReader(raw))
 	if _, err := list.Token(); err != nil {
-		return refusal(http.StatusBadRequest, codeJSON, param, "%s", err)
+		return badField(codeJSON, param, "%s", err)
 	}
 	for n := 0; list.More(); n++ {
 		if n == limit {
@@ -153,7 +155,7 @@ func each(raw json.RawMessage, param string, limit int, visit func(json.RawMessa
 		}
 		var element json.RawMessage
 		if err := list.Decode(&element); err != nil {
-			return refusal(http.StatusBadRequest, codeJSON, param, "%s", err)
+			return badField(codeJSON, param, "%s", err)
 		}
 		if e := visit(element); e != nil {
 			return e

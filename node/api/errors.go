@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/zetagrid/zetagrid/node/session"
 )
@@ -32,12 +33,7 @@ type Error struct {
 }
 
 // Error says what is wrong, for people.
-func (e *Error) Error() string {
-	if e.Param != nil {
-		return fmt.Sprintf("%s: %s", *e.Param, e.Message)
-	}
-	return e.Message
-}
+func (e *Error) Error() string { return e.Message }
 
 // Unwrap gives the sentinel that the code stands for.
 func (e *Error) Unwrap() error { return e.cause }
@@ -108,9 +104,14 @@ func refusal(status int, code, param, format string, a ...any) *Error {
 	return e
 }
 
+// badField refuses a request for one field, whose name begins the message.
+func badField(code, param, format string, a ...any) *Error {
+	return refusal(http.StatusBadRequest, code, param, "%s", strings.TrimSpace(param+" "+fmt.Sprintf(format, a...)))
+}
+
 // badValue is the commonest refusal: a field that is out of range.
 func badValue(param, format string, a ...any) *Error {
-	return refusal(http.StatusBadRequest, codeValue, param, format, a...)
+	return badField(codeValue, param, format, a...)
 }
 
 // errorOf turns any error of a generation into what the caller is told. An

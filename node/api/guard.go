@@ -49,6 +49,7 @@ func (h *handler) observed(next http.Handler) http.Handler {
 				panic(http.ErrAbortHandler) // an answer cut short must not look whole
 			}
 		}()
+		h.limitBody(w, r)
 		next.ServeHTTP(seen, r)
 	})
 }

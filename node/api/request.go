@@ -80,7 +80,7 @@ func decodeCompletion(body []byte, models []Model) (*generation, *Error) {
 	case e != nil:
 		return nil, e
 	case prompts == nil:
-		return nil, refusal(http.StatusBadRequest, codeMissing, "prompt", "is required")
+		return nil, badField(codeMissing, "prompt", "is required")
 	}
 	g.echo = value(b.Echo)
 	if b.LogProbs != nil {
@@ -88,7 +88,7 @@ func decodeCompletion(body []byte, models []Model) (*generation, *Error) {
 			return nil, e
 		}
 		if g.echo {
-			return nil, refusal(http.StatusBadRequest, codeUnsupported, "echo",
+			return nil, badField(codeUnsupported, "echo",
 				"log-probabilities of the prompt are not supported; leave out echo or logprobs")
 		}
 	}
@@ -304,7 +304,7 @@ func (g *generation) finish(prompt []byte, param string) *Error {
 // messages decodes a chat.
 func messages(raw json.RawMessage) ([]modelfile.Message, *Error) {
 	if isNull(raw) {
-		return nil, refusal(http.StatusBadRequest, codeMissing, "messages", "is required")
+		return nil, badField(codeMissing, "messages", "is required")
 	}
 	if raw[0] != '[' {
 		return nil, badValue("messages", "must be an array")
@@ -354,7 +354,7 @@ func message(raw json.RawMessage, param string) (modelfile.Message, *Error) {
 			Text *string `json:"text"`
 		}
 		if err := json.Unmarshal(element, &part); err != nil || part.Type != "text" || part.Text == nil {
-			return refusal(http.StatusBadRequest, codeUnsupported, param+".content", "every part must be of type text")
+			return badField(codeUnsupported, param+".content", "every part must be of type text")
 		}
 		content.WriteString(*part.Text)
 		return nil

@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"net/http"
 	"slices"
 	"strconv"
 )
@@ -58,7 +57,7 @@ func (u *unsupported) refuse() *Error {
 		{"function_call", u.FunctionCall, []string{`"none"`, `"auto"`}},
 	} {
 		if !isNull(field.raw) && !asksNothing(field.raw, field.neutral) {
-			return refusal(http.StatusBadRequest, codeUnsupported, field.param, "is not supported with this value")
+			return badField(codeUnsupported, field.param, "is not supported with this value")
 		}
 	}
 	return nil

@@ -27,13 +27,23 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(line.Bytes(), []byte("\n")), err
 }
 
-// readBody reads a request's body within RequestBytes and the body timeout.
+// limitBody starts the body timeout. It holds for refused requests too, whose
+// bodies the server reads on to keep the connection.
+func (h *handler) limitBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// A recorder in a test has no deadlines; a socket has.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.bodyTimeout))
+	}
+}
+
+// readBody reads a request's body within RequestBytes and the body timeout,
+// which a body that arrived whole ends: the connection is read on for the
+// caller's going away.
 func (h *handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *Error) {
-	control := http.NewResponseController(w)
-	// A recorder in a test has no deadlines; a socket has.
-	_ = control.SetReadDeadline(time.Now().Add(h.bodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, RequestBytes))
-	_ = control.SetReadDeadline(time.Time{})
+	if err == nil {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	}
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
