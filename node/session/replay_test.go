@@ -164,7 +164,7 @@ func TestReplay(t *testing.T) {
 				plan := planOf(m.config, m.ends, hops...)
 				plan.Chunk = 1 + 5*(i%13)
 				s := newSimulation(t, uint64(i), m, plan, request)
-				for _, r := range s.replays(20) {
+				for _, r := range s.replays(8) {
 					if !r.check(s) {
 						t.Errorf("blocks %v from %d: other rows than the lost hop's", r.blocks, r.start)
 					}
