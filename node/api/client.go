@@ -19,7 +19,7 @@ import (
 // of package session they stand for, and *[Error]. The zero HTTP is
 // http.DefaultClient.
 type Client struct {
-	Base  string // http://host:port
+	Base  string // http://host:port, or host:port
 	Token string // "" sends none
 	HTTP  *http.Client
 }
@@ -182,7 +182,11 @@ func (c *Client) get(ctx context.Context, path string, v any) error {
 
 // open sends a request and returns the body of a 200.
 func (c *Client) open(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Base, "/")+path, bytes.NewReader(body))
+	base := strings.TrimSuffix(c.Base, "/")
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	request, err := http.NewRequestWithContext(ctx, method, base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}

@@ -90,3 +90,20 @@ func FuzzCompletionStream(f *testing.F) {
 		}
 	})
 }
+
+// FuzzReply: what a node answers outside a stream is decoded or refused.
+func FuzzReply(f *testing.F) {
+	f.Fuzz(func(t *testing.T, kind string, data []byte) {
+		change, err := decodeChange(kind, data)
+		if err == nil && (change.Status == nil) == (change.Event == nil) {
+			t.Fatalf("%+v is neither a status nor an event", change)
+		}
+		if err != nil && !errors.Is(err, ErrReply) {
+			t.Fatal(err)
+		}
+		var e *Error
+		if err := decodeError(503, data); !errors.Is(err, ErrReply) && (!errors.As(err, &e) || e.Status != 503) {
+			t.Fatal(err)
+		}
+	})
+}

@@ -244,7 +244,7 @@ func TestShutdown(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	client := &Client{Base: s.URL()}
+	client := &Client{Base: s.Address()}
 	if s.Err() != nil || !strings.HasSuffix(s.URL(), s.Address()) {
 		t.Errorf("%v, %s", s.Err(), s.URL())
 	}

@@ -66,7 +66,11 @@ func TestShapes(t *testing.T) {
 			fmt.Fprintf(&got, "\n%s", row.body)
 		}
 		body := varying.ReplaceAllString(strings.TrimSpace(a.body), `"$1":…`)
-		fmt.Fprintf(&got, "\n----\n%d %s\n%s\n\n", a.status, a.header.Get("Content-Type"), body)
+		head := a.header.Get("Content-Type")
+		if wait := a.header.Get("Retry-After"); wait != "" {
+			head += ", retry after " + wait + " s"
+		}
+		fmt.Fprintf(&got, "\n----\n%d %s\n%s\n\n", a.status, head, body)
 	}
 	const path = "testdata/shapes.txt"
 	if *rewrite {
