@@ -184,11 +184,27 @@ func (h *Host) remember() error {
 					h.log.Warn("known peers not saved", "error", err)
 				}
 			case <-h.ctx.Done():
+				h.meetRest(met)
 				return
 			}
 		}
 	})
 	return nil
+}
+
+// meetRest remembers those met just before the host closed.
+func (h *Host) meetRest(met event.Subscription) {
+	for {
+		select {
+		case e, ok := <-met.Out():
+			if !ok {
+				return
+			}
+			h.meet(e.(event.EvtPeerIdentificationCompleted))
+		default:
+			return
+		}
+	}
 }
 
 // meet remembers a peer, and the addresses it signed, if it is one of ours and directly connected.

@@ -96,6 +96,10 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: bootstrap %w", ErrOptions, err)
 	}
+	listen, err := parseListen(o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("%w: listen %w", ErrOptions, err)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -116,14 +120,33 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.close = sync.OnceValue(h.shutDown)
 	h.gossipOnce = sync.OnceValues(h.startGossip)
-	if err := h.start(o); err != nil {
+	if err := h.start(o, listen); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return h, nil
 }
 
+// parseListen parses the addresses to listen on, all QUIC v1.
+func parseListen(addrs []string) ([]ma.Multiaddr, error) {
+	if addrs == nil {
+		addrs = []string{"/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/udp/0/quic-v1"}
+	}
+	var parsed []ma.Multiaddr
+	for _, s := range addrs {
+		addr, err := ma.NewMultiaddr(s)
+		if err != nil {
+			return nil, fmt.Errorf("address %q: %w", s, err)
+		}
+		if _, err := addr.ValueForProtocol(ma.P_QUIC_V1); err != nil || !isOurTransport(addr) {
+			return nil, fmt.Errorf("address %q is not QUIC v1", s)
+		}
+		parsed = append(parsed, addr)
+	}
+	return parsed, nil
+}
+
 // start brings up the parts in the order in which they need one another.
-func (h *Host) start(o Options) error {
+func (h *Host) start(o Options, listen []ma.Multiaddr) error {
 	quietQUIC()
 	options, err := h.libp2pOptions(o)
 	if err != nil {
@@ -133,6 +156,10 @@ func (h *Host) start(o Options) error {
 		return fmt.Errorf("host: %w", err)
 	}
 	close(h.ready)
+	// Listening is not left to libp2p.New, which leaks the host when it fails.
+	if err := h.host.Network().Listen(listen...); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
 	h.host.SetStreamHandler(StageProtocol, h.acceptStage)
 	if o.DHT {
 		if h.dht, err = newDHT(h.host, func() []peer.AddrInfo { return h.bootstrap }); err != nil {
@@ -160,14 +187,10 @@ func (h *Host) libp2pOptions(o Options) ([]libp2p.Option, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("connection manager: %w", err), resources.Close())
 	}
-	listen := o.Listen
-	if listen == nil {
-		listen = []string{"/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/udp/0/quic-v1"}
-	}
 	options := []libp2p.Option{
 		libp2p.Identity(o.Key),
 		libp2p.Transport(quic.NewTransport),
-		libp2p.ListenAddrStrings(listen...),
+		libp2p.NoListenAddrs,
 		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(connections),
 		libp2p.ConnectionGater(&gater{dialable: o.dialable}),

@@ -17,6 +17,9 @@ import (
 // business of node/wire.
 const StageProtocol protocol.ID = "/zetagrid/stage/1.0.0"
 
+// holePunchTime is how long Dial waits for a relayed connection to become direct.
+const holePunchTime = 3 * time.Second
+
 // ErrNotDirect says that only a relayed connection leads to a peer, which carries
 // control only; such a peer is no hop.
 var ErrNotDirect = errors.New("no direct connection")
@@ -63,9 +66,14 @@ func (h *Host) Dial(ctx context.Context, p peer.ID) (Stream, error) {
 	if err := h.findAddresses(ctx, p); err != nil {
 		return nil, fmt.Errorf("stage stream to %s: %w", p, err)
 	}
+	if h.host.Network().Connectedness(p) == network.Limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, holePunchTime)
+		defer cancel()
+	}
 	s, err := h.host.NewStream(ctx, p, StageProtocol)
-	if errors.Is(err, network.ErrLimitedConn) {
-		return nil, fmt.Errorf("stage stream to %s: %w", p, ErrNotDirect)
+	if err != nil && h.host.Network().Connectedness(p) == network.Limited {
+		return nil, fmt.Errorf("stage stream to %s: %w: %w", p, ErrNotDirect, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stage stream to %s: %w", p, err)

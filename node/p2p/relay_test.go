@@ -1,0 +1,55 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/zetagrid/zetagrid/shardmap"
+)
+
+// Through a relay peers exchange claims, and no stage stream.
+func TestRelayCarriesControlOnly(t *testing.T) {
+	relay := startHost(t, Options{Relay: true})
+	a := startHost(t, Options{Bootstrap: relay.Addrs()})
+	b := startHost(t, Options{Bootstrap: relay.Addrs()})
+	awaitConnected(t, a, relay.ID())
+	awaitConnected(t, b, relay.ID())
+	if _, err := client.Reserve(t.Context(), a.Host(), peer.AddrInfo{ID: relay.ID(), Addrs: relay.Host().Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	through := ma.StringCast(relay.Addrs()[0] + "/p2p-circuit")
+	if err := b.Host().Connect(network.WithAllowLimitedConn(t.Context(), "test"), peer.AddrInfo{ID: a.ID(), Addrs: []ma.Multiaddr{through}}); err != nil {
+		t.Fatal(err)
+	}
+	if !b.Connected(a.ID()) || b.Direct(a.ID()) {
+		t.Fatalf("connectedness %v", b.Host().Network().Connectedness(a.ID()))
+	}
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // no hole can be punched here
+	defer cancel()
+	if _, err := b.Dial(short, a.ID()); !errors.Is(err, ErrNotDirect) {
+		t.Fatalf("stage stream through a relay: %v", err)
+	}
+	// A peer that does not play by the rules is refused at the other end.
+	s, err := b.Host().NewStream(network.WithAllowLimitedConn(t.Context(), "test"), a.ID(), StageProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, writeErr := s.Write([]byte("row"))
+	_, readErr := s.Read(make([]byte, 1))
+	if !errors.Is(errors.Join(writeErr, readErr), network.ErrReset) {
+		t.Fatalf("stage stream accepted through a relay: %v, %v", writeErr, readErr)
+	}
+	ma := join(t, a)
+	mb := join(t, b, shardmap.Range{Lo: 0, Hi: 6})
+	if err := mb.openExchange(t.Context(), a.ID()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, ma, "hears the claim", func() bool { return len(ma.View()) == 2 })
+}
