@@ -43,7 +43,7 @@ func goPackages(t *testing.T) map[string][]goFile {
 func parseAll() (map[string][]goFile, error) {
 	packages := map[string][]goFile{}
 	return packages, walkFiles(func(name string) error {
-		if path.Ext(name) != ".go" {
+		if path.Ext(name) != ".go" || otherModule(name) {
 			return nil
 		}
 		text, err := os.ReadFile(name)
@@ -68,6 +68,17 @@ func parseAll() (map[string][]goFile, error) {
 		})
 		return nil
 	})
+}
+
+// otherModule reports whether a file belongs to a module of its own, such as a
+// generator, whose dependencies are not the product's.
+func otherModule(name string) bool {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		if _, err := os.Stat(path.Join(dir, "go.mod")); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // ignored reports a "//go:build ignore" file: a program run by go generate,
