@@ -15,7 +15,7 @@ import (
 // demoCmd is zetagrid demo.
 type demoCmd struct {
 	Prompt   string `default:"Three nodes walk into a grid, and " placeholder:"TEXT" help:"The prompt."`
-	MaxBytes int    `default:"200" placeholder:"N" help:"Bytes to generate at most. Default 200."`
+	MaxBytes int    `default:"120" placeholder:"N" help:"Bytes to generate at most. Default 120."`
 	samplingFlags
 	Serve bool   `help:"Leave the grid and its HTTP API up after the answer, until interrupted."`
 	API   string `name:"api" default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where --serve serves the API. Default: loopback, a free port."`

@@ -46,14 +46,7 @@ func command(args []string) int {
 
 	var line cli
 	s := &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
-	parser, err := kong.New(&line,
-		kong.Name("zetagrid"),
-		kong.Description("A peer-to-peer inference grid for RTH-LM. The same model, Soul, prompt, sampling and seed give the same bytes, however the grid is cut."),
-		kong.Writers(s.out, s.err),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(s),
-	)
+	parser, err := newParser(ctx, &line, s)
 	if err != nil {
 		panic(err) // the tags in cli.go are wrong
 	}
@@ -62,6 +55,18 @@ func command(args []string) int {
 		return s.fail(asUsage(err), "zetagrid")
 	}
 	return s.fail(parsed.Run(), parsed.Selected().FullPath())
+}
+
+// newParser is the parser of the command line; commands are run with ctx and s.
+func newParser(ctx context.Context, line *cli, s *streams) (*kong.Kong, error) {
+	return kong.New(line,
+		kong.Name("zetagrid"),
+		kong.Description("A peer-to-peer inference grid for RTH-LM. The same model, Soul, prompt, sampling and seed give the same bytes, however the grid is cut."),
+		kong.Writers(s.out, s.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(s),
+	)
 }
 
 // streams is where a command reads and writes.

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +34,8 @@ func TestScript(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "serve": serve, "quit": quit, "eventually": eventually, "readme": readme,
+			"exits": exits, "serve": serve, "quit": quit, "eventually": eventually,
+			"readme": readme, "readme-has": readmeHas, "post": post,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[serversKey{}] = map[string]*server{}
@@ -183,11 +186,89 @@ func readme(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: readme LINE")
 	}
-	text, err := os.ReadFile(filepath.Join(ts.Getenv("ROOT"), "README.md"))
-	ts.Check(err)
-	if !strings.Contains("\n"+string(text), "\n"+args[0]+"\n") {
+	if !strings.Contains("\n"+readReadme(ts), "\n"+args[0]+"\n") {
 		ts.Fatalf("README.md has no line %q", args[0])
 	}
+}
+
+// readmeHas checks that README.md holds all of a file, so that what it shows is
+// what was printed.
+func readmeHas(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: readme-has FILE")
+	}
+	if text := ts.ReadFile(args[0]); !strings.Contains(readReadme(ts), text) {
+		ts.Fatalf("README.md does not show\n%s", text)
+	}
+}
+
+func readReadme(ts *testscript.TestScript) string {
+	text, err := os.ReadFile(filepath.Join(ts.Getenv("ROOT"), "README.md"))
+	ts.Check(err)
+	return string(text)
+}
+
+// post sends JSON that README.md shows, and prints the answer:
+//
+//	post $api/v1/completions '{"prompt": "x"}'
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: post URL JSON")
+	}
+	if !strings.Contains(readReadme(ts), "'"+args[1]+"'") {
+		ts.Fatalf("README.md does not post %s", args[1])
+	}
+	answer, err := http.Post(args[0], "application/json", strings.NewReader(args[1]))
+	ts.Check(err)
+	defer answer.Body.Close() //nolint:errcheck // read to its end
+	_, err = io.Copy(ts.Stdout(), answer.Body)
+	ts.Check(err)
+	if answer.StatusCode != http.StatusOK {
+		ts.Fatalf("%s: %s", args[0], answer.Status)
+	}
+}
+
+// TestReadmeCommandLines parses every line of README.md and CONTRIBUTING.md
+// that begins with our program: a flag that does not exist does not
+// stay in a document.
+func TestReadmeCommandLines(t *testing.T) {
+	count := 0
+	for _, name := range []string{"README.md", "CONTRIBUTING.md"} {
+		text, err := os.ReadFile(filepath.Join(root(t), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			line, ours := commandLine(line)
+			if !ours {
+				continue
+			}
+			count++
+			var c cli
+			parser, err := newParser(t.Context(), &c, &streams{in: os.Stdin, out: io.Discard, err: io.Discard})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := parser.Parse(strings.Fields(line)); err != nil {
+				t.Errorf("%s: zetagrid %s: %v", name, line, err)
+			}
+		}
+	}
+	if count < 10 {
+		t.Errorf("found %d command lines, want at least 10", count)
+	}
+}
+
+// commandLine is the arguments of a document's line that runs our program.
+func commandLine(line string) (arguments string, ours bool) {
+	line, _, _ = strings.Cut(strings.TrimSpace(line), " # ")
+	line = strings.ReplaceAll(line, `"Once upon a time"`, "prompt")
+	for _, start := range []string{"go run ./cmd/zetagrid ", "./zetagrid "} {
+		if rest, found := strings.CutPrefix(line, start); found {
+			return rest, true
+		}
+	}
+	return "", false
 }
 
 func Example() {
