@@ -174,6 +174,10 @@ func (n *Node) openStage(ends *tcn.Ends) error {
 	if backend == nil {
 		backend = tcn.NewCPU(compute)
 	}
+	// A device that computes anything else must not serve a single row.
+	if err := tcn.SelfCheck(backend); err != nil {
+		return err
+	}
 	n.resident = &resident{config: n.library.config, backend: backend}
 	n.variants = newVariants(n.library)
 	n.executor = newExecutor()
