@@ -47,7 +47,7 @@ type Membership struct {
 	shards  *shardmap.Map
 	sealed  []byte            // our claim not gossiped yet, the latest; nil: none
 	queue   []shardmap.Effect // not taken by the daemon yet
-	changed chan struct{}     // closed when the map heard something
+	changed chan struct{}     // closed when the map changed
 
 	wake    chan struct{} // the map's next wake may have moved
 	publish chan struct{} // sealed was set
@@ -113,6 +113,12 @@ func (h *Host) Join(ctx context.Context, g Grid) (*Membership, error) {
 	if err := m.start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("join: %w", err), m.Close())
 	}
+	h.wait.Go(func() {
+		<-m.ctx.Done() // at Close of either
+		if err := m.Close(); err != nil {
+			h.log.Debug("left the grid with an error", "error", err)
+		}
+	})
 	return m, nil
 }
 
@@ -192,8 +198,9 @@ func (m *Membership) now() shardmap.Millis {
 func (m *Membership) Do(ev shardmap.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.apply(m.shards.Step(m.now(), ev))
-	if _, heard := ev.(shardmap.Heard); heard {
+	effects := m.shards.Step(m.now(), ev)
+	m.apply(effects)
+	if _, heard := ev.(shardmap.Heard); heard || len(effects) > 0 {
 		close(m.changed)
 		m.changed = make(chan struct{})
 	}
@@ -238,7 +245,8 @@ func (m *Membership) enqueue(effect shardmap.Effect) {
 // life, closed at Close.
 func (m *Membership) Effects() <-chan shardmap.Effect { return m.effects }
 
-// Changed returns a channel that is closed when the map next hears a claim.
+// Changed returns a channel that is closed when the map next hears a claim, loses a
+// node, or says something new of this one: when Route may find another answer.
 func (m *Membership) Changed() <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/zetagrid/zetagrid/shardmap"
 )
@@ -24,6 +25,7 @@ const (
 	// pingTime how long one may take.
 	measureEvery = 5 * time.Second
 	pingTime     = 2 * time.Second
+	pingsAtOnce  = 8
 	// gridTag and gridWeight keep neighbours of the grid when connections are trimmed.
 	gridTag    = "grid"
 	gridWeight = 50
@@ -99,12 +101,15 @@ func (m *Membership) heal() {
 	}
 }
 
-// measure pings the neighbours in turn.
+// measure pings the neighbours, a few at once so that a dead one delays few.
 func (m *Membership) measure() {
 	for sleep(m.ctx, jitter(measureEvery)) {
+		var pings errgroup.Group
+		pings.SetLimit(pingsAtOnce)
 		for _, p := range m.connectedGridPeers() {
-			m.ping(p)
+			pings.Go(func() error { m.ping(p); return nil })
 		}
+		_ = pings.Wait() // a ping reports nothing
 	}
 }
 

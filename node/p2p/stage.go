@@ -112,7 +112,7 @@ func (h *Host) acceptStage(s network.Stream) {
 	select {
 	case h.incoming <- in:
 	default:
-		h.log.Warn("stage stream refused, too many wait", "peer", in.Peer)
+		h.log.Debug("stage stream refused, too many wait", "peer", in.Peer)
 		_ = s.Reset()
 	}
 }
