@@ -139,10 +139,9 @@ func (a *Array) Read(dst []float64, from int64) error {
 	for len(dst) > 0 {
 		n := min(len(dst), len(a.buffer)/int(size))
 		raw := a.buffer[:n*int(size)]
-		if _, err := a.data.ReadAt(raw, a.offset+from*size); err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("npy: number %d: %w", from, err)
-		} else if err != nil && from+int64(n) < a.Count {
-			return fmt.Errorf("%w: the file ends before number %d", ErrFormat, from+int64(n))
+		// ReadAt may report the end of the file along with the last numbers.
+		if got, err := a.data.ReadAt(raw, a.offset+from*size); got < len(raw) {
+			return fmt.Errorf("%w: numbers [%d, +%d): %w", ErrFormat, from, n, err)
 		}
 		element.Widen(dst[:n], raw, a.Type, a.Order)
 		dst, from = dst[n:], from+int64(n)
