@@ -78,6 +78,9 @@ func (in *ImportConfig) decode(data []byte) error {
 			return fmt.Errorf("%s is missing", name)
 		}
 	}
+	if len(c.Dilations) == 0 {
+		return errors.New("dilations is empty")
+	}
 	in.Config = c.WithDefaults()
 	if err := in.Config.Validate(); err != nil {
 		return err
