@@ -12,40 +12,54 @@ import (
 	"github.com/zetagrid/zetagrid/tcn/modelfile/safetensors"
 )
 
-// source is where a new model's numbers come from. Layers are counted from the
-// start of the model and asked for in order, each once per method. Numbers are
-// passed to put in the order of the file's tensors, in pieces of any size.
-type source interface {
-	// tile gives W_in [2·d_ff, d_model], conv [kernel_size, width], W_out
-	// [d_model, d_ff].
-	tile(layer int, put func([]float32) error) error
-	// small gives the norm gain [d_model] and the residual scale [1].
-	small(layer int, put func([]float32) error) error
-	// routing gives a block's routing scalar.
-	routing(block int) float32
-	// soul gives A_in, B_in, A_out, B_out; not called for rank 0.
-	soul(layer int, put func([]float32) error) error
-	// ends gives emb [256, d_model], positions if any, norm_f [d_model].
-	ends(put func([]float32) error) error
+// Source is where a new model's numbers come from. Layers are counted from the
+// start of the model; a block's are asked for in order, first its tile's, then
+// its small parameters', then its Soul's. Numbers are passed to put row-major, in
+// the order given here, in pieces of any size; put's errors are to be returned.
+type Source interface {
+	// Tile gives W_in [2·d_ff, d_model], conv [kernel_size, width] tap-major,
+	// W_out [d_model, d_ff].
+	Tile(layer int, put Put) error
+	// Small gives the norm gain [d_model] and the residual scale [1].
+	Small(layer int, put Put) error
+	// Routing gives a block's routing scalar.
+	Routing(block int) float32
+	// Soul gives A_in [rank, d_model], B_in [2·d_ff, rank], A_out [rank, d_ff],
+	// B_out [d_model, rank]; not called for rank 0.
+	Soul(layer int, put Put) error
+	// Ends gives emb [256, d_model], with positions pos [max_positions,
+	// d_model], norm_f [d_model].
+	Ends(put Put) error
 }
 
-// recipe is what a model folder is built from.
-type recipe struct {
-	config     tcn.Config
-	rank       int // 0: no Soul
-	source     source
-	provenance map[string]string
+// Put takes the next numbers of a file.
+type Put func(values []float32) error
+
+// Recipe is what a model folder is built from.
+type Recipe struct {
+	Config     tcn.Config // complete and valid
+	Rank       int        // of the default Soul, at most tcn.MaxRank; 0: none
+	Source     Source
+	Provenance map[string]string
 }
 
-// build writes the model folder dir and gives the Model CID. A failure leaves
-// nothing behind.
-func build(ctx context.Context, dir string, r recipe, report Progress) (c cid.Cid, err error) {
+// Build writes the model folder dir, which must be absent or empty, and gives
+// the Model CID. A failure leaves nothing behind. Errors: ErrTensor for numbers
+// that are not finite, too few or too many; tcn.ErrConfig, ErrOutput,
+// ErrManifest, ErrTooLarge; the source's and the context's.
+func Build(ctx context.Context, dir string, r Recipe, report Progress) (c cid.Cid, err error) {
+	if err := r.Config.Validate(); err != nil {
+		return cid.Undef, err
+	}
+	if r.Rank < 0 || r.Rank > tcn.MaxRank {
+		return cid.Undef, fmt.Errorf("%w: Soul rank %d is not in 0…%d", ErrTooLarge, r.Rank, tcn.MaxRank)
+	}
 	out, err := newOutput(ctx, dir, report)
 	if err != nil {
 		return cid.Undef, err
 	}
 	defer func() { err = errors.Join(err, out.discard()) }()
-	b := builder{recipe: r, out: out}
+	b := builder{Recipe: r, out: out}
 	if err := b.plan(); err != nil {
 		return cid.Undef, err
 	}
@@ -59,7 +73,7 @@ func build(ctx context.Context, dir string, r recipe, report Progress) (c cid.Ci
 }
 
 type builder struct {
-	recipe
+	Recipe
 	out *output
 
 	tileLayouts, smallLayouts, soulLayouts []*safetensors.Layout // per block
@@ -72,16 +86,16 @@ type builder struct {
 // plan lays every file out, so that the total is known and nothing is written
 // for a model that cannot be.
 func (b *builder) plan() error {
-	for block := range b.config.Blocks() {
+	for block := range b.Config.Blocks() {
 		for _, part := range []struct {
 			layouts *[]*safetensors.Layout
 			specs   []safetensors.Spec
 		}{
-			{&b.tileLayouts, tileSpecs(b.config, block)},
-			{&b.smallLayouts, smallSpecs(b.config, block)},
-			{&b.soulLayouts, soulSpecs(b.config, block, b.rank)},
+			{&b.tileLayouts, tileSpecs(b.Config, block)},
+			{&b.smallLayouts, smallSpecs(b.Config, block)},
+			{&b.soulLayouts, soulSpecs(b.Config, block, b.Rank)},
 		} {
-			if part.layouts == &b.soulLayouts && b.rank == 0 {
+			if part.layouts == &b.soulLayouts && b.Rank == 0 {
 				continue
 			}
 			layout, err := b.lay(part.specs)
@@ -92,7 +106,7 @@ func (b *builder) plan() error {
 		}
 	}
 	var err error
-	b.endsLayout, err = b.lay(endsSpecs(b.config))
+	b.endsLayout, err = b.lay(endsSpecs(b.Config))
 	return err
 }
 
@@ -107,11 +121,11 @@ func (b *builder) lay(specs []safetensors.Spec) (*safetensors.Layout, error) {
 
 func (b *builder) writeFiles() error {
 	var err error
-	b.ends, err = b.write(RoleEnds, "ends", b.endsLayout, b.source.ends)
+	b.ends, err = b.write(RoleEnds, "ends", b.endsLayout, b.Source.Ends)
 	if err != nil {
 		return err
 	}
-	for block := range b.config.Blocks() {
+	for block := range b.Config.Blocks() {
 		if err := b.writeBlock(block); err != nil {
 			return err
 		}
@@ -120,34 +134,34 @@ func (b *builder) writeFiles() error {
 }
 
 func (b *builder) writeBlock(block int) error {
-	tile, err := b.write(RoleTile, fmt.Sprintf("tile %d", block), b.tileLayouts[block], b.layers(block, b.source.tile))
+	tile, err := b.write(RoleTile, fmt.Sprintf("tile %d", block), b.tileLayouts[block], b.layers(block, b.Source.Tile))
 	if err != nil {
 		return err
 	}
 	b.tiles = append(b.tiles, tile)
 	small, err := b.write(RoleSmall, fmt.Sprintf("small parameters %d", block), b.smallLayouts[block],
-		func(put func([]float32) error) error {
-			if err := put([]float32{b.source.routing(block)}); err != nil {
+		func(put Put) error {
+			if err := put([]float32{b.Source.Routing(block)}); err != nil {
 				return err
 			}
-			return b.layers(block, b.source.small)(put)
+			return b.layers(block, b.Source.Small)(put)
 		})
 	if err != nil {
 		return err
 	}
 	b.small = append(b.small, small)
-	if b.rank == 0 {
+	if b.Rank == 0 {
 		return nil
 	}
-	slice, err := b.write(RoleSoul, fmt.Sprintf("Soul slice %d", block), b.soulLayouts[block], b.layers(block, b.source.soul))
+	slice, err := b.write(RoleSoul, fmt.Sprintf("Soul slice %d", block), b.soulLayouts[block], b.layers(block, b.Source.Soul))
 	b.slices = append(b.slices, slice)
 	return err
 }
 
 // layers gives the numbers of a block's layers in turn.
-func (b *builder) layers(block int, layer func(int, func([]float32) error) error) func(func([]float32) error) error {
-	return func(put func([]float32) error) error {
-		lo, hi := b.config.BlockLayers(block)
+func (b *builder) layers(block int, layer func(int, Put) error) func(Put) error {
+	return func(put Put) error {
+		lo, hi := b.Config.BlockLayers(block)
 		for l := lo; l < hi; l++ {
 			if err := layer(l, put); err != nil {
 				return fmt.Errorf("layer %d: %w", l, err)
@@ -158,7 +172,7 @@ func (b *builder) layers(block int, layer func(int, func([]float32) error) error
 }
 
 // write writes one file of the numbers that fill puts.
-func (b *builder) write(role Role, name string, layout *safetensors.Layout, fill func(put func([]float32) error) error) (Link, error) {
+func (b *builder) write(role Role, name string, layout *safetensors.Layout, fill func(Put) error) (Link, error) {
 	b.out.progress.doing = name
 	c, err := b.out.writeTensors(role, func(w io.Writer) error {
 		writer, err := safetensors.NewWriter(w, layout)
@@ -180,7 +194,7 @@ func (b *builder) write(role Role, name string, layout *safetensors.Layout, fill
 }
 
 func (b *builder) writeManifests() (cid.Cid, error) {
-	data, genome, err := NewGenome(b.config, b.tiles).Encode()
+	data, genome, err := NewGenome(b.Config, b.tiles).Encode()
 	if err == nil {
 		err = b.out.writeFile(GenomeFile, data)
 	}
@@ -189,10 +203,10 @@ func (b *builder) writeManifests() (cid.Cid, error) {
 	}
 	model := Model{
 		Kind: KindModel, Version: Version, Genome: genome, Ends: b.ends, Small: b.small,
-		Template: DefaultTemplate, Tokenizer: ByteTokenizer, Provenance: b.provenance,
+		Template: DefaultTemplate, Tokenizer: ByteTokenizer, Provenance: b.Provenance,
 	}
-	if b.rank > 0 {
-		data, soul, err := Soul{Kind: KindSoul, Version: Version, Genome: genome, Rank: b.rank, Slices: b.slices}.Encode()
+	if b.Rank > 0 {
+		data, soul, err := Soul{Kind: KindSoul, Version: Version, Genome: genome, Rank: b.Rank, Slices: b.slices}.Encode()
 		if err == nil {
 			err = b.out.writeFile(SoulFile, data)
 		}

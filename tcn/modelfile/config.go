@@ -91,20 +91,15 @@ func (in *ImportConfig) decode(data []byte) error {
 	return nil
 }
 
-// readConfig reads path and reports what it did not understand to warn.
-func readConfig(path string, warn func(string)) (ImportConfig, error) {
+// ReadConfig is DecodeConfig of a file. Errors: as there, and those of reading.
+func ReadConfig(path string) (ImportConfig, error) {
 	data, err := readFileAtMost(path, ConfigBytes)
 	if err != nil {
 		return ImportConfig{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	in, err := DecodeConfig(data)
 	if err != nil {
-		return in, fmt.Errorf("%s: %w", path, err)
-	}
-	for _, name := range in.Unknown {
-		if warn != nil {
-			warn(fmt.Sprintf("%s: %q means nothing here and is ignored", path, name))
-		}
+		return ImportConfig{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return in, nil
 }

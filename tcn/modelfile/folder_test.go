@@ -13,21 +13,22 @@ import (
 
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
+	"github.com/zetagrid/zetagrid/tcn/modelfile/importer"
 )
 
 // importTiny makes a folder of the committed release.
 func importTiny(t testing.TB) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "model")
-	if _, err := modelfile.ImportRelease(context.Background(), tinyRelease(out)); err != nil {
+	if _, err := importer.Release(context.Background(), tinyRelease(out)); err != nil {
 		t.Fatal(err)
 	}
 	return out
 }
 
-func tinyRelease(out string) modelfile.ReleaseOptions {
+func tinyRelease(out string) importer.ReleaseOptions {
 	dir := filepath.Join("testdata", "tiny")
-	return modelfile.ReleaseOptions{
+	return importer.ReleaseOptions{
 		Genome: filepath.Join(dir, "genome.npy"), Soul: filepath.Join(dir, "soul.pt"), Config: filepath.Join(dir, "config.json"), Out: out,
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/kernel"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
+	"github.com/zetagrid/zetagrid/tcn/modelfile/importer"
 )
 
 // How closely float32 has to follow the float64 reference, and the smallest gap
@@ -81,7 +82,7 @@ func TestGoldenRelease(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			golden := readGolden(t, filepath.Join(dir, "expected.json"))
 			out := filepath.Join(t.TempDir(), "model")
-			_, err := modelfile.ImportRelease(context.Background(), modelfile.ReleaseOptions{
+			_, err := importer.Release(context.Background(), importer.ReleaseOptions{
 				Genome: filepath.Join(dir, "genome.npy"),
 				Soul:   filepath.Join(dir, "soul.pt"),
 				Config: filepath.Join(dir, "config.json"),
@@ -100,7 +101,7 @@ func TestGoldenPaper(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			golden := readGolden(t, filepath.Join(dir, "paper_expected.json"))
 			out := filepath.Join(t.TempDir(), "model")
-			_, err := modelfile.ImportSafetensors(context.Background(), modelfile.SafetensorsOptions{
+			_, err := importer.Safetensors(context.Background(), importer.SafetensorsOptions{
 				Weights: filepath.Join(dir, "paper_weights.safetensors"),
 				Config:  filepath.Join(dir, "paper_config.json"),
 				Out:     out,

@@ -18,10 +18,10 @@ func Init(ctx context.Context, dir string, c tcn.Config, seed uint64, report Pro
 	if err := c.Validate(); err != nil {
 		return cid.Undef, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	return build(ctx, dir, recipe{
-		config: c,
-		source: &seededSource{config: c, seed: seed, block: -1},
-		provenance: map[string]string{
+	return Build(ctx, dir, Recipe{
+		Config: c,
+		Source: &seededSource{config: c, seed: seed, block: -1},
+		Provenance: map[string]string{
 			"source": "seeded",
 			"seed":   strconv.FormatUint(seed, 10),
 		},
@@ -36,7 +36,7 @@ type seededSource struct {
 	layers []tcn.LayerF32
 }
 
-func (s *seededSource) tile(layer int, put func([]float32) error) error {
+func (s *seededSource) Tile(layer int, put Put) error {
 	if block := layer / s.config.LayersPerBlock; block != s.block {
 		s.block, s.layers = block, tcn.SeededLayers(s.config, s.seed, block)
 	}
@@ -44,24 +44,24 @@ func (s *seededSource) tile(layer int, put func([]float32) error) error {
 	return putAll(put, l.In, l.Conv, l.Out)
 }
 
-func (s *seededSource) small(layer int, put func([]float32) error) error {
+func (s *seededSource) Small(layer int, put Put) error {
 	small := tcn.SeededSmall(s.config, s.seed, layer/s.config.LayersPerBlock)
 	l := small.Layers[layer%s.config.LayersPerBlock]
 	return putAll(put, l.NormGain, []float32{l.Scale})
 }
 
-func (s *seededSource) routing(block int) float32 {
+func (s *seededSource) Routing(block int) float32 {
 	return tcn.SeededSmall(s.config, s.seed, block).Routing
 }
 
-func (s *seededSource) soul(int, func([]float32) error) error { return nil }
+func (s *seededSource) Soul(int, Put) error { return nil }
 
-func (s *seededSource) ends(put func([]float32) error) error {
+func (s *seededSource) Ends(put Put) error {
 	emb, pos, normF := tcn.SeededEnds(s.config, s.seed)
 	return putAll(put, emb, pos, normF)
 }
 
-func putAll(put func([]float32) error, parts ...[]float32) error {
+func putAll(put Put, parts ...[]float32) error {
 	for _, part := range parts {
 		if err := put(part); err != nil {
 			return err

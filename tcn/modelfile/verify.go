@@ -97,7 +97,7 @@ type verifier struct {
 func (v *verifier) file(ref FileRef) error {
 	v.progress.doing = ref.Path
 	path := filepath.Join(v.folder.dir, ref.Path)
-	f, _, err := openSized(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package modelfile
+package importer
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/element"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/pt"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/safetensors"
@@ -35,37 +36,37 @@ func want(name string, shape ...int) wanted {
 
 // checkWeights reports the first wanted tensor that is missing or misshapen,
 // then the first one in the file that has no place in the model. Errors:
-// ErrTensor.
+// modelfile.ErrTensor.
 func checkWeights(file weights, all []wanted) error {
 	known := make(map[string]bool, len(all))
 	for _, w := range all {
 		known[w.name] = true
 		shape, ok := file.shape(w.name)
 		if !ok {
-			return fmt.Errorf("%w: %s is missing, want shape %v", ErrTensor, w.name, w.shape)
+			return fmt.Errorf("%w: %s is missing, want shape %v", modelfile.ErrTensor, w.name, w.shape)
 		}
 		if !slices.Equal(shape, w.shape) && !(w.scalar && len(shape) == 0) {
-			return fmt.Errorf("%w: %s has shape %v, want %v", ErrTensor, w.name, shape, w.shape)
+			return fmt.Errorf("%w: %s has shape %v, want %v", modelfile.ErrTensor, w.name, shape, w.shape)
 		}
 	}
 	for _, name := range file.names() {
 		if !known[name] {
-			return fmt.Errorf("%w: %s has no place in the model that config.json describes", ErrTensor, name)
+			return fmt.Errorf("%w: %s has no place in the model that config.json describes", modelfile.ErrTensor, name)
 		}
 	}
 	return nil
 }
 
 // checkOptional explains the two mismatches between a config and its weights
-// that are settings rather than damage. Errors: ErrConfig.
-func checkOptional(file weights, in ImportConfig) error {
+// that are settings rather than damage. Errors: modelfile.ErrConfig.
+func checkOptional(file weights, in modelfile.ImportConfig) error {
 	_, positions := file.shape("pos_emb.weight")
 	if positions != (in.Config.MaxPositions > 0) {
-		return fmt.Errorf("%w: max_positions is %d, but the weights %s pos_emb.weight", ErrConfig, in.Config.MaxPositions, has(positions))
+		return fmt.Errorf("%w: max_positions is %d, but the weights %s pos_emb.weight", modelfile.ErrConfig, in.Config.MaxPositions, has(positions))
 	}
 	_, soul := file.shape("layers.0.lora_in.A")
 	if soul != (in.Rank > 0) {
-		return fmt.Errorf("%w: lora_rank is %d, but the weights %s layers.0.lora_in.A", ErrConfig, in.Rank, has(soul))
+		return fmt.Errorf("%w: lora_rank is %d, but the weights %s layers.0.lora_in.A", modelfile.ErrConfig, in.Rank, has(soul))
 	}
 	return nil
 }
@@ -90,7 +91,7 @@ func wantedEnds(c tcn.Config) []wanted {
 }
 
 // wantedLayer is what a layer has besides its frozen weights.
-func wantedLayer(in ImportConfig, layer int) []wanted {
+func wantedLayer(in modelfile.ImportConfig, layer int) []wanted {
 	c := in.Config
 	all := []wanted{want(modelName(layer, "norm.w"), c.DModel)}
 	if c.Cell == tcn.CellRelease {
@@ -113,9 +114,9 @@ type checkpoint struct {
 	learned bool // positions
 }
 
-func (c checkpoint) routing(int) float32 { return 1 }
+func (c checkpoint) Routing(int) float32 { return 1 }
 
-func (c checkpoint) small(layer int, put func([]float32) error) error {
+func (c checkpoint) Small(layer int, put modelfile.Put) error {
 	if err := c.put(put, modelName(layer, "norm.w")); err != nil {
 		return err
 	}
@@ -125,19 +126,19 @@ func (c checkpoint) small(layer int, put func([]float32) error) error {
 	return c.put(put, modelName(layer, "scale"))
 }
 
-func (c checkpoint) soul(layer int, put func([]float32) error) error {
+func (c checkpoint) Soul(layer int, put modelfile.Put) error {
 	return c.put(put, modelName(layer, "lora_in.A"), modelName(layer, "lora_in.B"),
 		modelName(layer, "lora_out.A"), modelName(layer, "lora_out.B"))
 }
 
-func (c checkpoint) ends(put func([]float32) error) error {
+func (c checkpoint) Ends(put modelfile.Put) error {
 	if c.learned {
 		return c.put(put, "emb.weight", "pos_emb.weight", "norm_f.w")
 	}
 	return c.put(put, "emb.weight", "norm_f.w")
 }
 
-func (c checkpoint) put(put func([]float32) error, names ...string) error {
+func (c checkpoint) put(put modelfile.Put, names ...string) error {
 	for _, name := range names {
 		values, err := c.weights.numbers(name)
 		if err != nil {
@@ -194,9 +195,20 @@ func (w safetensorsWeights) shape(name string) ([]int64, bool) {
 
 func (w safetensorsWeights) numbers(name string) ([]float32, error) {
 	if t, ok := w.Lookup(name); ok && t.Type < element.F16 {
-		return nil, fmt.Errorf("%w: %s is %s, want floating point numbers", ErrTensor, name, t.Describe())
+		return nil, fmt.Errorf("%w: %s is %s, want floating point numbers", modelfile.ErrTensor, name, t.Describe())
 	}
 	return w.Float32(name)
+}
+
+// readConfig reads path and tells warn what it did not understand.
+func readConfig(path string, warn func(string)) (modelfile.ImportConfig, error) {
+	in, err := modelfile.ReadConfig(path)
+	for _, name := range in.Unknown {
+		if warn != nil {
+			warn(fmt.Sprintf("%s: %q means nothing here and is ignored", path, name))
+		}
+	}
+	return in, err
 }
 
 // openSized opens a regular file and gives its size.

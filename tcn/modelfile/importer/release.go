@@ -1,4 +1,4 @@
-package modelfile
+package importer
 
 import (
 	"context"
@@ -8,34 +8,35 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/npy"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/pt"
 )
 
 // ReleaseOptions says where a release's own files are.
 type ReleaseOptions struct {
-	Genome   string       // flat .npy of any real numeric type
-	Soul     string       // .pt checkpoint: ends, small parameters and the Soul
-	Config   string       // config.json
-	Out      string       // model folder to make; absent or empty
-	Progress Progress     // may be nil
-	Warn     func(string) // told what was ignored; may be nil
+	Genome   string             // flat .npy of any real numeric type
+	Soul     string             // .pt checkpoint: ends, small parameters and the Soul
+	Config   string             // config.json
+	Out      string             // model folder to make; absent or empty
+	Progress modelfile.Progress // may be nil
+	Warn     func(string)       // told what was ignored; may be nil
 }
 
-// ImportRelease makes a model folder of a release as its authors ship one and
+// Release makes a model folder of a release as its authors ship one and
 // gives the Model CID. The checkpoint is split into ends, small parameters and
 // the default Soul; the Genome is cut into tiles.
 //
 // The Genome is read as a stream and may be larger than memory. Errors:
-// ErrConfig, ErrTensor, ErrOutput, ErrTooLarge, those of npy and pt, and the
-// context's.
-func ImportRelease(ctx context.Context, o ReleaseOptions) (cid.Cid, error) {
+// modelfile.ErrConfig, those of npy and pt for the files, modelfile.ErrTensor,
+// and those of modelfile.Build.
+func Release(ctx context.Context, o ReleaseOptions) (cid.Cid, error) {
 	in, err := readConfig(o.Config, o.Warn)
 	if err != nil {
 		return cid.Undef, err
 	}
 	if in.Config.Cell != tcn.CellRelease {
-		return cid.Undef, fmt.Errorf("%w: cell is %q, a release has %q", ErrConfig, in.Config.Cell, tcn.CellRelease)
+		return cid.Undef, fmt.Errorf("%w: cell is %q, a release has %q", modelfile.ErrConfig, in.Config.Cell, tcn.CellRelease)
 	}
 	genomeFile, size, err := openSized(o.Genome)
 	if err != nil {
@@ -62,18 +63,18 @@ func ImportRelease(ctx context.Context, o ReleaseOptions) (cid.Cid, error) {
 	if err != nil {
 		return cid.Undef, fmt.Errorf("%s: %w", o.Genome, err)
 	}
-	return build(ctx, o.Out, recipe{
-		config: in.Config,
-		rank:   in.Rank,
-		source: &releaseSource{
+	return modelfile.Build(ctx, o.Out, modelfile.Recipe{
+		Config: in.Config,
+		Rank:   in.Rank,
+		Source: &releaseSource{
 			checkpoint: checkpoint{weights: ptWeights{soul}, cell: tcn.CellRelease, learned: in.Config.MaxPositions > 0},
 			config:     in.Config, genome: genome, cuts: cuts,
 		},
-		provenance: releaseProvenance(soul.Facts),
+		Provenance: releaseProvenance(soul.Facts),
 	}, o.Progress)
 }
 
-func checkRelease(file weights, in ImportConfig) error {
+func checkRelease(file weights, in modelfile.ImportConfig) error {
 	if err := checkOptional(file, in); err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func checkRelease(file weights, in ImportConfig) error {
 func releaseProvenance(facts map[string]string) map[string]string {
 	p := map[string]string{"source": "release"}
 	for _, name := range []string{"step", "loss"} {
-		if value, ok := facts[name]; ok && len(value) <= ProvenanceValueBytes {
+		if value, ok := facts[name]; ok && len(value) <= modelfile.ProvenanceValueBytes {
 			p[name] = value
 		}
 	}
@@ -100,7 +101,7 @@ type cut struct{ offset, length int64 }
 
 // cutGenome gives the cuts of all layers in order W_in, W_dw, W_out and how
 // often a cut started over at 0 because it would have run past the end. Errors:
-// ErrTensor when the Genome is shorter than one cut.
+// modelfile.ErrTensor when the Genome is shorter than one cut.
 func cutGenome(c tcn.Config, total int64) (cuts []cut, wraps int, err error) {
 	d, f, k := int64(c.DModel), int64(c.DFF), int64(c.KernelSize)
 	at := int64(0)
@@ -108,7 +109,7 @@ func cutGenome(c tcn.Config, total int64) (cuts []cut, wraps int, err error) {
 		for i, length := range [...]int64{2 * f * d, f * k, d * f} {
 			if length > total {
 				return nil, 0, fmt.Errorf("%w: Genome of %d numbers is shorter than layer %d's %s of %d",
-					ErrTensor, total, layer, [...]string{"W_in", "W_dw", "W_out"}[i], length)
+					modelfile.ErrTensor, total, layer, [...]string{"W_in", "W_dw", "W_out"}[i], length)
 			}
 			if length > total-at {
 				at = 0
@@ -131,7 +132,7 @@ type releaseSource struct {
 	narrow []float32
 }
 
-func (s *releaseSource) tile(layer int, put func([]float32) error) error {
+func (s *releaseSource) Tile(layer int, put modelfile.Put) error {
 	c := s.config
 	in, conv, out := s.cuts[3*layer], s.cuts[3*layer+1], s.cuts[3*layer+2]
 	if err := s.stream(in, linearScale(c.DModel), put); err != nil {
@@ -156,7 +157,7 @@ func (s *releaseSource) tile(layer int, put func([]float32) error) error {
 func linearScale(in int) float64 { return 1 / math.Sqrt(0.1*float64(in)) }
 
 // stream puts the scaled numbers of a cut, a piece at a time.
-func (s *releaseSource) stream(c cut, scale float64, put func([]float32) error) error {
+func (s *releaseSource) stream(c cut, scale float64, put modelfile.Put) error {
 	const piece = 64 << 10
 	if s.wide == nil {
 		s.wide, s.narrow = make([]float64, piece), make([]float32, piece)
@@ -170,7 +171,7 @@ func (s *releaseSource) stream(c cut, scale float64, put func([]float32) error) 
 			s.narrow[i] = float32(v * scale)
 		}
 		if err := put(s.narrow[:n]); err != nil {
-			return fmt.Errorf("Genome numbers [%d, +%d): %w", c.offset+done, n, err)
+			return fmt.Errorf("numbers [%d, +%d) of the Genome: %w", c.offset+done, n, err)
 		}
 		done += n
 	}

@@ -1,4 +1,4 @@
-package modelfile_test
+package importer_test
 
 import (
 	"bytes"
@@ -13,18 +13,21 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
+	"github.com/zetagrid/zetagrid/tcn/modelfile/importer"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/npy"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/pt"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/safetensors"
 )
 
+// tiny is the committed release and paper model.
+var tiny = filepath.Join("..", "testdata", "tiny")
+
 // copyTiny copies the committed inputs to a folder that a test may damage.
 func copyTiny(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "tiny"))); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(tiny)); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -61,7 +64,7 @@ func setConfig(name string, value any) func([]byte) []byte {
 }
 
 func importFrom(ctx context.Context, dir, out string, warn func(string)) error {
-	_, err := modelfile.ImportRelease(ctx, modelfile.ReleaseOptions{
+	_, err := importer.Release(ctx, importer.ReleaseOptions{
 		Genome: filepath.Join(dir, "genome.npy"), Soul: filepath.Join(dir, "soul.pt"), Config: filepath.Join(dir, "config.json"),
 		Out: out, Warn: warn,
 	})
@@ -69,7 +72,7 @@ func importFrom(ctx context.Context, dir, out string, warn func(string)) error {
 }
 
 func importPaper(dir, out string) error {
-	_, err := modelfile.ImportSafetensors(context.Background(), modelfile.SafetensorsOptions{
+	_, err := importer.Safetensors(context.Background(), importer.SafetensorsOptions{
 		Weights: filepath.Join(dir, "paper_weights.safetensors"), Config: filepath.Join(dir, "paper_config.json"), Out: out,
 	})
 	return err
@@ -184,86 +187,6 @@ func TestImportTellsWhatItIgnores(t *testing.T) {
 	}
 }
 
-func TestOutputFolder(t *testing.T) {
-	ctx, parent := context.Background(), t.TempDir()
-	empty, full, file := filepath.Join(parent, "empty"), filepath.Join(parent, "full"), filepath.Join(parent, "file")
-	kept := filepath.Join(full, "kept")
-	err := errors.Join(os.Mkdir(empty, 0o755), os.Mkdir(full, 0o755), os.WriteFile(kept, nil, 0o600), os.WriteFile(file, nil, 0o600))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for out, want := range map[string]error{
-		"": modelfile.ErrOutput, full: modelfile.ErrOutput, file: modelfile.ErrOutput, empty: nil,
-		filepath.Join(parent, "new", "deeper"): nil,
-	} {
-		if _, err := modelfile.Init(ctx, out, tinyConfig, 1, nil); !errors.Is(err, want) {
-			t.Errorf("%q: %v, want %v", out, err, want)
-		}
-	}
-	if err := modelfile.Verify(ctx, empty, nil); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(kept); err != nil {
-		t.Error(err)
-	}
-	leftovers, err := filepath.Glob(filepath.Join(parent, ".*"))
-	if err != nil || len(leftovers) > 0 {
-		t.Errorf("left %v, %v", leftovers, err)
-	}
-}
-
-// TestCancel stops an import at every report of progress.
-func TestCancel(t *testing.T) {
-	parent := t.TempDir()
-	out := filepath.Join(parent, "model")
-	for stop := 0; ; stop++ {
-		ctx, cancel := context.WithCancel(context.Background())
-		reports := 0
-		_, err := modelfile.Init(ctx, out, tinyConfig, 1, func(string, int64, int64) {
-			if reports++; reports > stop {
-				cancel()
-			}
-		})
-		cancel()
-		if err == nil {
-			if stop == 0 {
-				t.Fatal("a cancelled import went through")
-			}
-			break
-		}
-		if !errors.Is(err, context.Canceled) {
-			t.Fatal(err)
-		}
-		nothingIn(t, parent)
-	}
-}
-
-func TestProgress(t *testing.T) {
-	var last, total int64
-	var doing string
-	out := filepath.Join(t.TempDir(), "model")
-	report := func(what string, done, of int64) {
-		if done < last || of < done {
-			t.Errorf("%s: %d of %d after %d", what, done, of, last)
-		}
-		doing, last, total = what, done, of
-	}
-	if _, err := modelfile.Init(context.Background(), out, tinyConfig, 1, report); err != nil {
-		t.Fatal(err)
-	}
-	if last != total || total == 0 || doing != "small parameters 1" {
-		t.Errorf("%s: %d of %d", doing, last, total)
-	}
-	in, err := modelfile.Inspect(out)
-	if err != nil || in.FileBytes != total {
-		t.Errorf("%d bytes of files, %d reported, %v", in.FileBytes, total, err)
-	}
-	last, total = 0, 0
-	if err := modelfile.Verify(context.Background(), out, report); err != nil || last != in.FileBytes || total != last {
-		t.Errorf("verify: %d of %d, %v", last, total, err)
-	}
-}
-
 // TestEqualTilesAreOneFile makes a Genome that repeats after one block.
 func TestEqualTilesAreOneFile(t *testing.T) {
 	dir := copyTiny(t)
@@ -298,7 +221,10 @@ func TestEqualTilesAreOneFile(t *testing.T) {
 // TestImportedReleaseCell imports a folder's own numbers as one file of weights
 // of the release cell, and expects the same tiles.
 func TestImportedReleaseCell(t *testing.T) {
-	from := importTiny(t)
+	from := filepath.Join(t.TempDir(), "model")
+	if err := importFrom(context.Background(), tiny, from, nil); err != nil {
+		t.Fatal(err)
+	}
 	f, err := modelfile.OpenFolder(from)
 	if err != nil {
 		t.Fatal(err)
@@ -307,7 +233,7 @@ func TestImportedReleaseCell(t *testing.T) {
 	dir := copyTiny(t)
 	writeReleaseWeights(t, f, filepath.Join(dir, "weights.safetensors"))
 	out := filepath.Join(t.TempDir(), "model")
-	_, err = modelfile.ImportSafetensors(context.Background(), modelfile.SafetensorsOptions{
+	_, err = importer.Safetensors(context.Background(), importer.SafetensorsOptions{
 		Weights: filepath.Join(dir, "weights.safetensors"), Config: filepath.Join(dir, "config.json"), Out: out,
 	})
 	if err != nil {
@@ -394,43 +320,25 @@ func writeReleaseWeights(t testing.TB, f *modelfile.Folder, path string) {
 	}
 }
 
-// TestSeededModelRuns loads a seeded folder and compares it with the seed's
-// weights in memory.
-func TestSeededModelRuns(t *testing.T) {
-	for _, cell := range []tcn.Cell{tcn.CellRelease, tcn.CellPaper} {
-		c := tinyConfig
-		c.Cell = cell
-		out := filepath.Join(t.TempDir(), "model")
-		if _, err := modelfile.Init(context.Background(), out, c, 5, nil); err != nil {
-			t.Fatal(err)
-		}
-		stored := loadModel(t, out)
-		var blocks []*tcn.Block
-		v := &tcn.Variant{Range: c.All()}
-		for b := range c.Blocks() {
-			block, err := tcn.SeededBlock(c, 5, b)
-			if err != nil {
-				t.Fatal(err)
-			}
-			blocks = append(blocks, block)
-			v.Small = append(v.Small, tcn.SeededSmall(c, 5, b))
-		}
-		emb, pos, normF := tcn.SeededEnds(c, 5)
-		ends, err := tcn.NewEnds(c, emb, pos, normF)
-		if err != nil {
-			t.Fatal(err)
-		}
-		stage, err := tcn.NewCPU(nil).Load(c, c.All(), blocks)
-		if err != nil {
-			t.Fatal(err)
-		}
-		made := &loadedModel{stage: stage, variant: v, ends: ends}
-		text := []byte("exactly?")
-		a, b := stored.start(t), made.start(t)
-		if fmt.Sprint(a.feed(text)) != fmt.Sprint(b.feed(text)) {
-			t.Errorf("%s: the stored model computes other logits", cell)
-		}
-		a.close()
-		b.close()
+func ExampleRelease() {
+	parent, err := os.MkdirTemp("", "zetagrid")
+	if err != nil {
+		panic(err)
 	}
+	defer func() { _ = os.RemoveAll(parent) }()
+	out := filepath.Join(parent, "model")
+	c, err := importer.Release(context.Background(), importer.ReleaseOptions{
+		Genome: filepath.Join(tiny, "genome.npy"),
+		Soul:   filepath.Join(tiny, "soul.pt"),
+		Config: filepath.Join(tiny, "config.json"),
+		Out:    out,
+	})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(c)
+	fmt.Println(modelfile.Verify(context.Background(), out, nil))
+	// Output:
+	// baguqeeractbgsg5vu77hue425obo7ebmmiya7kya2mqnhnu7yarfie2pvgvq
+	// <nil>
 }

@@ -1,4 +1,4 @@
-package modelfile
+package importer
 
 import (
 	"context"
@@ -7,16 +7,17 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/safetensors"
 )
 
 // SafetensorsOptions says where a model's weights are.
 type SafetensorsOptions struct {
-	Weights  string       // .safetensors of F32, F16, BF16 or F64
-	Config   string       // config.json
-	Out      string       // model folder to make; absent or empty
-	Progress Progress     // may be nil
-	Warn     func(string) // told what was ignored; may be nil
+	Weights  string             // .safetensors of F32, F16, BF16 or F64
+	Config   string             // config.json
+	Out      string             // model folder to make; absent or empty
+	Progress modelfile.Progress // may be nil
+	Warn     func(string)       // told what was ignored; may be nil
 }
 
 // matrixNames is what files call a layer's frozen weights.
@@ -28,7 +29,7 @@ var matrixNamesOf = map[tcn.Cell]matrixNames{
 	tcn.CellPaper:   {in: "w", conv: "w_dw", out: "w_o"},
 }
 
-// ImportSafetensors makes a model folder of one file of weights and gives the
+// Safetensors makes a model folder of one file of weights and gives the
 // Model CID. Both cells want emb.weight [256, d_model], norm_f.w [d_model], with
 // positions pos_emb.weight [max_positions, d_model], and for each layer N
 //
@@ -38,9 +39,10 @@ var matrixNamesOf = map[tcn.Cell]matrixNames{
 //	         w_out [d_model, d_ff]   norm.w [d_model]   scale [1]
 //
 // and with a lora_rank, lora_in.A, lora_in.B, lora_out.A, lora_out.B. Weights
-// are taken as they are: no scale of the Genome is applied. Errors: ErrConfig,
-// ErrTensor, ErrOutput, ErrTooLarge, those of safetensors, and the context's.
-func ImportSafetensors(ctx context.Context, o SafetensorsOptions) (cid.Cid, error) {
+// are taken as they are: no scale of the Genome is applied.
+// Errors: modelfile.ErrConfig, those of safetensors for the file,
+// modelfile.ErrTensor, and those of modelfile.Build.
+func Safetensors(ctx context.Context, o SafetensorsOptions) (cid.Cid, error) {
 	in, err := readConfig(o.Config, o.Warn)
 	if err != nil {
 		return cid.Undef, err
@@ -57,11 +59,11 @@ func ImportSafetensors(ctx context.Context, o SafetensorsOptions) (cid.Cid, erro
 	if err := source.check(in); err != nil {
 		return cid.Undef, fmt.Errorf("%s: %w", o.Weights, err)
 	}
-	return build(ctx, o.Out, recipe{
-		config:     in.Config,
-		rank:       in.Rank,
-		source:     source,
-		provenance: map[string]string{"source": "safetensors"},
+	return modelfile.Build(ctx, o.Out, modelfile.Recipe{
+		Config:     in.Config,
+		Rank:       in.Rank,
+		Source:     source,
+		Provenance: map[string]string{"source": "safetensors"},
 	}, o.Progress)
 }
 
@@ -72,7 +74,7 @@ type weightsSource struct {
 	names  matrixNames
 }
 
-func (s *weightsSource) check(in ImportConfig) error {
+func (s *weightsSource) check(in modelfile.ImportConfig) error {
 	if err := checkOptional(s.weights, in); err != nil {
 		return err
 	}
@@ -88,7 +90,7 @@ func (s *weightsSource) check(in ImportConfig) error {
 	return checkWeights(s.weights, all)
 }
 
-func (s *weightsSource) tile(layer int, put func([]float32) error) error {
+func (s *weightsSource) Tile(layer int, put modelfile.Put) error {
 	if err := s.put(put, modelName(layer, s.names.in)); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package modelfile
+package importer
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/npy"
 )
 
@@ -15,10 +16,10 @@ import (
 func TestCutsAgainstGolden(t *testing.T) {
 	golden := os.Getenv("ZETAGRID_GOLDEN")
 	if golden == "" {
-		golden = filepath.Join("..", "..", "..", "shared", "golden")
+		golden = filepath.Join("..", "..", "..", "..", "shared", "golden")
 	}
 	for _, dir := range []string{
-		filepath.Join("testdata", "tiny"), filepath.Join(golden, "release-a"), filepath.Join(golden, "release-b"),
+		filepath.Join("..", "testdata", "tiny"), filepath.Join(golden, "release-a"), filepath.Join(golden, "release-b"),
 	} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			data, err := os.ReadFile(filepath.Join(dir, "expected.json"))
@@ -69,7 +70,7 @@ func TestCutGenome(t *testing.T) {
 	for total := range int64(100) {
 		cuts, wraps, err := cutGenome(c, total)
 		if total < 12 {
-			if !errors.Is(err, ErrTensor) {
+			if !errors.Is(err, modelfile.ErrTensor) {
 				t.Fatalf("Genome of %d: %v", total, err)
 			}
 			continue
