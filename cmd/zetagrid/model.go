@@ -14,6 +14,7 @@ import (
 
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
+	"github.com/zetagrid/zetagrid/tcn/modelfile/importer"
 )
 
 // modelCmd groups what works on model folders.
@@ -65,7 +66,7 @@ func (*importReleaseCmd) Help() string {
 func (c *importReleaseCmd) Run(ctx context.Context, s *streams) error {
 	report := modelProgress(s)
 	defer report.end()
-	id, err := modelfile.ImportRelease(ctx, modelfile.ReleaseOptions{
+	id, err := importer.Release(ctx, importer.ReleaseOptions{
 		Genome: c.Genome, Soul: c.Soul, Config: c.Config, Out: c.Out,
 		Progress: report.update, Warn: func(text string) { s.note("%s", text) },
 	})
@@ -89,7 +90,7 @@ func (*importSafetensorsCmd) Help() string {
 func (c *importSafetensorsCmd) Run(ctx context.Context, s *streams) error {
 	report := modelProgress(s)
 	defer report.end()
-	id, err := modelfile.ImportSafetensors(ctx, modelfile.SafetensorsOptions{
+	id, err := importer.Safetensors(ctx, importer.SafetensorsOptions{
 		Weights: c.Weights, Config: c.Config, Out: c.Out,
 		Progress: report.update, Warn: func(text string) { s.note("%s", text) },
 	})
