@@ -23,84 +23,125 @@ type job struct {
 }
 
 // executor steps all waiting rows of all sessions of one device together.
-// Nothing computes on the device outside it.
+// Nothing computes on the device outside it. It has no goroutine of its own:
+// whoever brings a job while nobody is stepping steps, so that a lone byte is
+// computed without a hand-over.
 type executor struct {
-	mu     sync.Mutex
-	wake   *sync.Cond
-	queue  []*job
-	closed bool
-	done   chan struct{}
+	mu       sync.Mutex
+	idle     *sync.Cond // stepping became false
+	queue    []*job
+	stepping bool
+	closed   bool
 
 	batches, rows int64   // stepped so far
 	micros        float64 // per block and row, of small batches, smoothed
 }
 
 func newExecutor() *executor {
-	e := &executor{done: make(chan struct{})}
-	e.wake = sync.NewCond(&e.mu)
-	go e.run()
+	e := &executor{}
+	e.idle = sync.NewCond(&e.mu)
 	return e
 }
 
-// submit queues j; its result comes through j.results.
-func (e *executor) submit(j *job) {
+// submit queues j. If it reports true, j is done and stays with the caller;
+// otherwise the result comes through j.results.
+func (e *executor) submit(j *job) (done bool) {
 	j.queued = time.Now()
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		j.work.Err = errExecutorClosed
+		return true
+	}
+	e.queue = append(e.queue, j)
+	if e.stepping {
+		e.mu.Unlock()
+		return false
+	}
+	e.stepping = true
+	e.mu.Unlock()
+	return e.step(j)
+}
+
+// step steps batches until own is done, or for nil until nothing waits; it
+// reports whether own was. What came meanwhile is then stepped by a goroutine of
+// its own.
+func (e *executor) step(own *job) bool {
+	for {
+		batch := e.take()
+		if batch == nil {
+			return false
+		}
+		stepBatch(batch)
+		e.measure(batch)
+		served := false
+		for _, j := range batch {
+			if j == own {
+				served = true
+			} else {
+				j.results <- j
+			}
+		}
+		if served {
+			if e.waiting() {
+				go e.step(nil)
+			}
+			return true
+		}
+	}
+}
+
+// take removes the next batch from the queue; nil ends the stepping.
+func (e *executor) take() []*job {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
-		j.work.Err = errExecutorClosed
-		j.results <- j
-		return
+		for _, j := range e.queue {
+			j.work.Err = errExecutorClosed
+			j.results <- j
+		}
+		e.queue = nil
 	}
-	e.queue = append(e.queue, j)
-	e.wake.Signal()
+	if len(e.queue) == 0 {
+		e.stepping = false
+		e.idle.Broadcast()
+		return nil
+	}
+	var batch []*job
+	batch, e.queue = takeBatch(e.queue)
+	e.batches++
+	for _, j := range batch {
+		e.rows += int64(j.work.Rows.Count)
+	}
+	return batch
+}
+
+// waiting reports whether the stepping must go on; if not, it has ended.
+func (e *executor) waiting() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.queue) == 0 {
+		e.stepping = false
+		e.idle.Broadcast()
+	}
+	return e.stepping
 }
 
 // close ends the executor after the batch it is at; what waits gets an error.
 func (e *executor) close() {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.closed = true
-	e.wake.Signal()
-	e.mu.Unlock()
-	<-e.done
+	for e.stepping {
+		e.idle.Wait()
+	}
 }
 
-// stats is how many batches and rows were stepped.
+// stats is how many batches and rows were stepped, and how many jobs wait.
 func (e *executor) stats() (batches, rows int64, waiting int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.batches, e.rows, len(e.queue)
-}
-
-func (e *executor) run() {
-	defer close(e.done)
-	for {
-		e.mu.Lock()
-		for len(e.queue) == 0 && !e.closed {
-			e.wake.Wait()
-		}
-		if e.closed {
-			for _, j := range e.queue {
-				j.work.Err = errExecutorClosed
-				j.results <- j
-			}
-			e.queue = nil
-			e.mu.Unlock()
-			return
-		}
-		var batch []*job
-		batch, e.queue = takeBatch(e.queue)
-		e.batches++
-		for _, j := range batch {
-			e.rows += int64(j.work.Rows.Count)
-		}
-		e.mu.Unlock()
-		step(batch)
-		e.measure(batch)
-		for _, j := range batch {
-			j.results <- j
-		}
-	}
 }
 
 // measure learns how long one row takes in one block. Batches of many rows say
@@ -167,8 +208,8 @@ func takeBatch(queue []*job) (batch, rest []*job) {
 	return batch, rest
 }
 
-// step runs one batch.
-func step(batch []*job) {
+// stepBatch runs one batch.
+func stepBatch(batch []*job) {
 	began := time.Now()
 	work := make([]*tcn.Work, len(batch))
 	for i, j := range batch {

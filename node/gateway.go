@@ -43,8 +43,10 @@ type Generation struct {
 
 	mu      sync.Mutex // guards the machine and the streams
 	machine *session.Gateway
-	first   stream // rows to the first hop
-	back    stream // rows from the last
+	out     []wire.Frame // to be sent to the first hop
+	writing bool         // somebody is sending them
+	first   stream       // rows to the first hop; set by whoever is writing
+	back    stream       // rows from the last
 	control []stream
 	timer   *time.Timer
 	ended   bool
@@ -215,20 +217,41 @@ func (gen *Generation) attach(in stream) bool {
 // step feeds the machine and carries its effects out, in order.
 func (gen *Generation) step(in session.Input) {
 	gen.mu.Lock()
-	defer gen.mu.Unlock()
-	if gen.ended {
+	if !gen.ended {
+		gen.carryOut(gen.machine.Step(time.Since(gen.began), in))
+	}
+	write := len(gen.out) > 0 && !gen.writing && !gen.ended
+	if !write {
+		gen.mu.Unlock()
 		return
 	}
-	for _, effect := range gen.machine.Step(time.Since(gen.began), in) {
+	gen.writing = true
+	// Returns must be taken in while rows are sent, or a full chain would stand
+	// still. A lone row cannot fill anything: it goes without a hand-over.
+	alone := len(gen.out) == 1 && gen.out[0].Done == gen.out[0].Position
+	if !alone {
+		gen.helpers.Add(1)
+	}
+	gen.mu.Unlock()
+	if alone {
+		gen.write()
+		return
+	}
+	go func() {
+		defer gen.helpers.Done()
+		gen.write()
+	}()
+}
+
+// carryOut does what the machine wants. The caller holds the lock.
+func (gen *Generation) carryOut(effects []session.Effect) {
+	for _, effect := range effects {
 		switch effect := effect.(type) {
 		case session.SendOpen:
 			gen.helpers.Add(1)
 			go gen.serveControl(effect.Hop, effect.Frame)
 		case session.Send:
-			if err := gen.send(&effect.Frame); err != nil {
-				gen.end("", fmt.Errorf("%w: hop 0: %w", session.ErrHopLost, err))
-				return
-			}
+			gen.out = append(gen.out, effect.Frame)
 		case session.Emit:
 			for _, piece := range effect.Pieces {
 				select {
@@ -242,6 +265,25 @@ func (gen *Generation) step(in session.Input) {
 			gen.timer.Reset(effect.At - time.Since(gen.began))
 		case session.Ended:
 			gen.end(effect.Finish, effect.Err)
+			return
+		}
+	}
+}
+
+// write sends what waits to the first hop, whose stream it opens first.
+func (gen *Generation) write() {
+	for {
+		gen.mu.Lock()
+		if gen.ended || len(gen.out) == 0 {
+			gen.writing = false
+			gen.mu.Unlock()
+			return
+		}
+		f, first := gen.out[0], gen.first
+		gen.out = gen.out[1:]
+		gen.mu.Unlock()
+		if err := gen.send(first, &f); err != nil {
+			gen.step(session.HopLost{Hop: 0, Reason: err.Error()})
 			return
 		}
 	}
@@ -262,20 +304,28 @@ func (gen *Generation) end(finish session.Finish, err error) {
 	gen.cancel()
 }
 
-// send writes a frame to the first hop, whose stream it opens first.
-func (gen *Generation) send(f *wire.Frame) error {
-	if gen.first == nil {
-		s, err := gen.gateways.links.dial(gen.ctx, gen.machine.Peer(0))
-		if err != nil {
-			return err
-		}
-		gen.first = s
-		attach := wire.Frame{Header: wire.Header{Kind: wire.KindAttach, Session: f.Session, Epoch: f.Epoch}}
-		if err := writeFrame(s, &attach); err != nil {
-			return err
-		}
+// send writes a frame to the first hop. Only who is writing calls it.
+func (gen *Generation) send(first stream, f *wire.Frame) error {
+	if first != nil {
+		return writeFrame(first, f)
 	}
-	return writeFrame(gen.first, f)
+	first, err := gen.gateways.links.dial(gen.ctx, gen.machine.Peer(0))
+	if err != nil {
+		return err
+	}
+	gen.mu.Lock()
+	if gen.ended {
+		gen.mu.Unlock()
+		hangUp(first)
+		return nil
+	}
+	gen.first = first
+	gen.mu.Unlock()
+	attach := wire.Frame{Header: wire.Header{Kind: wire.KindAttach, Session: f.Session, Epoch: f.Epoch}}
+	if err := writeFrame(first, &attach); err != nil {
+		return err
+	}
+	return writeFrame(first, f)
 }
 
 // serveControl opens the control stream to one hop and hears what it says until

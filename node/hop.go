@@ -84,7 +84,7 @@ func (h *hops) control(ctx context.Context, in incoming, open *wire.Frame) {
 		return
 	}
 	go s.watch(in.stream)
-	s.run(ctx)
+	s.run()
 }
 
 func refusalText(text string) []byte { return []byte(text[:min(len(text), 256)]) }
@@ -116,11 +116,14 @@ func (h *hops) open(ctx context.Context, in incoming, f *wire.Frame) (*hopSessio
 		bytes:   h.resident.config.StateBytes(worker.Blocks()) + session.RingBytes(h.resident.config, open),
 		results: make(chan *job, open.Window), ended: make(chan struct{}),
 	}
+	s.ctx, s.cancel = context.WithCancel(ctx)
 	if err := h.register(s); err != nil {
 		release()
+		s.cancel()
 		return nil, err
 	}
 	if s.state, err = stage.NewState(worker.Blocks(), int(open.Start)); err != nil {
+		s.cancel()
 		h.unregister(s)
 		return nil, err
 	}
@@ -197,7 +200,7 @@ func (h *hops) rows(in incoming, attach *wire.Frame) {
 			}
 			return
 		}
-		s.step(session.Arrived{Peer: in.peer, Frame: &f})
+		s.arrived(in.peer, &f)
 	}
 }
 
@@ -230,10 +233,15 @@ type hopSession struct {
 	results chan *job // one place for each row in flight
 	idle    *time.Timer
 
-	mu       sync.Mutex // guards worker, computing and upstream
+	ctx     context.Context // of dials; ends with the session
+	cancel  context.CancelFunc
+	jobs    sync.WaitGroup // jobs submitted whose result is not in the machine yet
+	sending sync.Mutex     // held while a frame is sent
+
+	mu       sync.Mutex // guards what follows
 	worker   *session.Worker
-	busy     int // jobs in the executor
-	upstream stream
+	upstream stream // from the previous peer; nil until it attached
+	next     stream // to the next peer; nil until the first rows
 
 	once  sync.Once
 	ended chan struct{}
@@ -280,88 +288,111 @@ func (s *hopSession) watch(control stream) {
 	s.end(nil)
 }
 
-// step feeds the machine and carries out what it wants, but for Send, which the
-// session's own goroutine does. It never blocks on a peer.
+// step feeds the machine.
 func (s *hopSession) step(in session.Input) []session.Effect {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.over() { // nothing may reach the executor once free counts what is there
-		s.mu.Unlock()
 		return nil
 	}
 	effects := s.worker.Step(in)
 	for _, effect := range effects {
-		if compute, ok := effect.(session.Compute); ok {
-			s.busy++
-			s.idle.Reset(idleTimeout)
-			s.hops.executor.submit(&job{
-				stage: s.stage, results: s.results,
-				work: tcn.Work{State: s.state, Variant: s.variant, Rows: compute.Rows},
-			})
-		}
-	}
-	s.mu.Unlock()
-	for _, effect := range effects {
-		if refuse, ok := effect.(session.Refuse); ok {
-			s.end(refuse.Refusal)
+		if _, ok := effect.(session.Compute); ok {
+			s.jobs.Add(1)
 		}
 	}
 	return effects
 }
 
-// run forwards computed rows until the session ends, then frees everything.
-func (s *hopSession) run(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer context.AfterFunc(ctx, func() { s.end(&session.Refusal{Code: wire.CodeClosing}) })()
-	defer s.free()
-	defer cancel()
-	var next stream
-	defer func() { hangUp(next) }()
-	for {
-		select {
-		case <-s.ended:
-			return
-		case j := <-s.results:
-			for _, effect := range s.computed(j) {
-				send, ok := effect.(session.Send)
-				if !ok {
-					continue
-				}
-				if err := s.send(ctx, &next, &send.Frame); err != nil {
-					s.end(&session.Refusal{Code: wire.CodeNextHop, Text: err.Error()})
-					return
-				}
+// arrived takes a frame of rows. It never waits for the next peer, but where the
+// frame is the only one in flight: then nothing else can be on its way behind
+// it, and the row goes on without a hand-over.
+func (s *hopSession) arrived(peer string, f *wire.Frame) {
+	alone := f.Done == f.Position
+	for _, effect := range s.step(session.Arrived{Peer: peer, Frame: f}) {
+		switch effect := effect.(type) {
+		case session.Refuse:
+			s.end(effect.Refusal)
+		case session.Compute:
+			s.idle.Reset(idleTimeout)
+			j := &job{
+				stage: s.stage, results: s.results,
+				work: tcn.Work{State: s.state, Variant: s.variant, Rows: effect.Rows},
+			}
+			switch done := s.hops.executor.submit(j); {
+			case done && alone:
+				s.forward(j)
+			case done:
+				s.results <- j
 			}
 		}
 	}
 }
 
-// computed hands a job's result to the machine.
-func (s *hopSession) computed(j *job) []session.Effect {
-	s.mu.Lock()
-	s.busy--
-	s.mu.Unlock()
-	return s.step(session.Computed{
+// run forwards computed rows until the session ends, then frees everything.
+func (s *hopSession) run() {
+	defer s.free()
+	for {
+		select {
+		case <-s.ended:
+			return
+		case j := <-s.results:
+			s.forward(j)
+		}
+	}
+}
+
+// forward hands a job's result to the machine and sends what it wants sent.
+func (s *hopSession) forward(j *job) {
+	effects := s.step(session.Computed{
 		Rows: j.work.Rows, Err: j.work.Err,
 		Timing: wire.Timing{QueueMicros: micros(j.queue), ComputeMicros: micros(j.compute)},
 	})
+	s.jobs.Done()
+	for _, effect := range effects {
+		switch effect := effect.(type) {
+		case session.Refuse:
+			s.end(effect.Refusal)
+		case session.Send:
+			if err := s.send(&effect.Frame); err != nil {
+				s.end(&session.Refusal{Code: wire.CodeNextHop, Text: err.Error()})
+			}
+		}
+	}
 }
 
 func micros(d time.Duration) uint32 { return uint32(min(d.Microseconds(), 1<<32-1)) }
 
 // send writes a frame to the next peer, whose stream it opens first.
-func (s *hopSession) send(ctx context.Context, next *stream, f *wire.Frame) error {
-	if *next == nil {
-		dialed, err := s.hops.links.dial(ctx, s.worker.Next())
+func (s *hopSession) send(f *wire.Frame) error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	if s.next == nil { // set here only
+		dialed, err := s.hops.links.dial(s.ctx, s.worker.Next())
 		if err != nil {
 			return err
 		}
-		*next = dialed
+		if !s.keepNext(dialed) {
+			hangUp(dialed)
+			return nil
+		}
 		attach := s.worker.Attach()
 		if err := writeFrame(dialed, &attach); err != nil {
 			return err
 		}
 	}
-	return writeFrame(*next, f)
+	return writeFrame(s.next, f)
+}
+
+// keepNext makes out the stream to the next peer, unless the session has ended.
+func (s *hopSession) keepNext(out stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over() {
+		return false
+	}
+	s.next = out
+	return true
 }
 
 // free gives back what the session holds. Rows still in the executor are
@@ -369,13 +400,25 @@ func (s *hopSession) send(ctx context.Context, next *stream, f *wire.Frame) erro
 func (s *hopSession) free() {
 	s.end(nil)
 	s.idle.Stop()
+	s.cancel()
 	_ = s.control.Close() // not a reset, which would overtake a refusal
-	s.mu.Lock()
-	upstream, busy := s.upstream, s.busy
+	s.mu.Lock()           // from here on nobody adds a job, since the session is over
+	upstream, next := s.upstream, s.next
 	s.mu.Unlock()
 	hangUp(upstream)
-	for ; busy > 0; busy-- {
-		<-s.results
+	hangUp(next)
+	done := make(chan struct{})
+	go func() {
+		s.jobs.Wait()
+		close(done)
+	}()
+	for waiting := true; waiting; {
+		select {
+		case j := <-s.results:
+			s.forward(j)
+		case <-done:
+			waiting = false
+		}
 	}
 	_ = s.state.Close() // a state of the CPU has nothing to lose
 	s.hops.unregister(s)

@@ -209,6 +209,10 @@ func (w *Worker) computed(in Computed) []Effect {
 	}
 	a := w.busy[0]
 	w.busy = w.busy[1:]
+	if uint64(in.Rows.Position) != a.header.Position {
+		// Only a gateway that lies about done makes results overtake each other.
+		return w.refuse(refuse(wire.CodePosition, "rows at %d computed before those at %d", in.Rows.Position, a.header.Position))
+	}
 	w.out += uint64(a.header.Rows)
 	head := a.header
 	head.Hop++
