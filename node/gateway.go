@@ -281,6 +281,7 @@ func (gen *Generation) write() {
 		}
 		f, first := gen.out[0], gen.first
 		gen.out = gen.out[1:]
+		gen.machine.Step(time.Since(gen.began), session.Sending{Position: f.Position})
 		gen.mu.Unlock()
 		if err := gen.send(first, &f); err != nil {
 			gen.step(session.HopLost{Hop: 0, Reason: err.Error()})

@@ -32,6 +32,9 @@ type (
 		Hop    int
 		Reason string
 	}
+	// Sending: the frame of rows at Position is being sent now, from which its
+	// lap is timed; without it, from the Step that made it.
+	Sending struct{ Position uint64 }
 	// Returned: the last hop sent a frame. The machine does not keep it.
 	Returned struct{ Frame *wire.Frame }
 	// Ticked: the time asked for with WakeAt has come.
@@ -44,6 +47,7 @@ func (Started) input()  {}
 func (Opened) input()   {}
 func (Refused) input()  {}
 func (HopLost) input()  {}
+func (Sending) input()  {}
 func (Returned) input() {}
 func (Ticked) input()   {}
 func (Canceled) input() {}
@@ -170,6 +174,12 @@ func (g *Gateway) Step(now time.Duration, in Input) []Effect {
 		return g.fail(refusal(g.hopName(in.Hop), in.Code, in.Text))
 	case HopLost:
 		return g.fail(fmt.Errorf("%w: %s: %s", ErrHopLost, g.hopName(in.Hop), in.Reason))
+	case Sending:
+		for i := range g.flight {
+			if g.flight[i].position == in.Position {
+				g.flight[i].sent = now
+			}
+		}
 	case Returned:
 		return g.returned(now, in.Frame)
 	case Ticked:
