@@ -36,6 +36,8 @@ func (s *cpuStage) Step(work []*Work) error {
 	if s.closed.Load() {
 		return fmt.Errorf("%w: stage", ErrClosed)
 	}
+	s.compute.Pool.Begin()
+	defer s.compute.Pool.End()
 	s.steps++
 	queue := s.room.queue[:0]
 	for _, w := range work {

@@ -11,8 +11,9 @@ import (
 //
 // Chunks are taken one at a time from a shared counter, so a goroutine that the
 // system has set aside costs at most the chunk it holds: Run never waits for a
-// worker that has taken none. After a job a worker looks for the next one for a
-// few tens of microseconds, then sleeps.
+// worker that has taken none. Between [Pool.Begin] and [Pool.End] a worker looks
+// for the next job for a few tens of microseconds before it sleeps; outside, it
+// sleeps at once, since a worker that spins keeps the network from being heard.
 type Pool struct {
 	turn    sync.Mutex // held by the Run in progress, and by Close
 	workers sync.WaitGroup
@@ -20,6 +21,7 @@ type Pool struct {
 	done    chan struct{} // tells a sleeping Run that its last chunk has ended
 	closed  atomic.Bool
 	asleep  atomic.Int32 // workers that are about to wait, or wait, on wake
+	begun   atomic.Int32 // calls of Begin less those of End: more jobs are near
 
 	// The job. Written by Run before it sets untaken, and read only between
 	// taking a chunk and ending it, when Run cannot have gone on.
@@ -64,6 +66,21 @@ func NewPool(workers int) *Pool {
 		p.workers.Go(p.serve)
 	}
 	return p
+}
+
+// Begin says that several calls of Run are about to follow each other closely,
+// End that they are over. A nil *Pool takes both.
+func (p *Pool) Begin() {
+	if p != nil {
+		p.begun.Add(1)
+	}
+}
+
+// End is said once for each Begin.
+func (p *Pool) End() {
+	if p != nil {
+		p.begun.Add(-1)
+	}
 }
 
 // Run calls chunk(i) once for every i in [0, n), on the caller and on whatever
@@ -111,7 +128,8 @@ func (p *Pool) finish() {
 
 // await returns when no chunk is in progress.
 func (p *Pool) await() {
-	if look(func() bool { return p.running.Load() == 0 }) {
+	always := func() bool { return true }
+	if look(func() bool { return p.running.Load() == 0 }, always) {
 		return
 	}
 	p.waiting.Store(true)
@@ -164,8 +182,9 @@ func (p *Pool) end() {
 // serve is the life of a worker.
 func (p *Pool) serve() {
 	ready := func() bool { return p.untaken.Load() > 0 || p.closed.Load() }
+	near := func() bool { return p.begun.Load() > 0 }
 	for {
-		if !look(ready) {
+		if !look(ready, near) {
 			// Count first, look again, then sleep: whoever brings a job sets
 			// untaken first and then looks at the count, so one of the two
 			// sees the other.
@@ -182,13 +201,16 @@ func (p *Pool) serve() {
 	}
 }
 
-// look asks ready again and again for a bounded time.
-func look(ready func() bool) bool {
+// look asks ready again and again, for a bounded time and while worth says so.
+func look(ready, worth func() bool) bool {
 	for range lookRounds {
 		for range lookLoads {
 			if ready() {
 				return true
 			}
+		}
+		if !worth() {
+			return false
 		}
 		runtime.Gosched()
 	}

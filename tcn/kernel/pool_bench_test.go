@@ -16,6 +16,8 @@ func BenchmarkForkJoin(b *testing.B) {
 		b.Run(fmt.Sprintf("pause=%v", pause), func(b *testing.B) {
 			p := NewPool(0)
 			defer p.Close()
+			p.Begin()
+			defer p.End()
 			n := runtime.GOMAXPROCS(0)
 			var spent timer
 			for b.Loop() {
