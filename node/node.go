@@ -178,6 +178,9 @@ func (n *Node) openStage(ends *tcn.Ends) error {
 	if err := tcn.SelfCheck(backend); err != nil {
 		return err
 	}
+	if err := tcn.SelfCheck(backend); err != nil {
+		return fmt.Errorf("%s computes other numbers than it should, so it may not serve: %w", backend.Name(), err)
+	}
 	n.resident = &resident{config: n.library.config, backend: backend}
 	n.variants = newVariants(n.library)
 	n.executor = newExecutor()
