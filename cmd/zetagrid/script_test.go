@@ -97,10 +97,10 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(s.command.Start())
 	ts.Value(serversKey{}).(map[string]*server)[args[0]] = s
-	ts.Defer(func() { s.end(os.Kill) })
+	ts.Defer(func() { _ = s.end(os.Kill) })
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err != nil {
-		s.end(os.Kill)
+		_ = s.end(os.Kill) // what matters is why it ended
 		ts.Fatalf("%s ended before it served: %v\n%s", args[0], err, s.stderr)
 	}
 	ts.Logf("[%s] %s", args[0], line)
