@@ -96,7 +96,7 @@ var importTable = []law{
 	{"bootstrap", []string{"node/p2p"},
 		cgo,
 		"a DHT peer and relay that owns nothing"},
-	{"cmd/zetagrid", []string{"tcn", "tcn/kernel", "tcn/modelfile", "tcn/modelfile/importer", "node", "node/session", "node/api", "node/p2p", "bootstrap"},
+	{"cmd/zetagrid", []string{"tcn", "tcn/kernel", "tcn/modelfile", "tcn/modelfile/importer", "node", "node/session", "node/api", "node/content", "node/p2p", "bootstrap"},
 		cgo,
 		"flags to config; nothing imports it"},
 	{"", nil, nil, "the root holds the tests of the house"},

@@ -61,7 +61,7 @@ func (c *bootstrapCmd) Run(ctx context.Context, s *streams) error {
 		Data: data, Listen: c.Listen, Bootstrap: c.Bootstrap, Logger: c.logger(s.err),
 	})
 	if err != nil {
-		return &remedy{err, "check --listen (multiaddrs of free UDP ports) and --bootstrap (multiaddrs ending in /p2p/PEER)"}
+		return &remedy{err, listenRemedy}
 	}
 	if err := c.announce(s, peer); err != nil {
 		_ = peer.Close() // the first error counts

@@ -8,8 +8,12 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/zetagrid/zetagrid/node/api"
+	"github.com/zetagrid/zetagrid/node/content"
+	"github.com/zetagrid/zetagrid/node/p2p"
 	"github.com/zetagrid/zetagrid/node/session"
 	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
 )
 
 // errUsage marks a command line that asks for nothing sensible: exit status 2.
@@ -55,6 +59,9 @@ type remedy struct {
 func (r *remedy) Error() string { return r.err.Error() + ": " + r.do }
 func (r *remedy) Unwrap() error { return r.err }
 
+// listenRemedy is for addresses that are none, or are taken.
+const listenRemedy = "check --listen (multiaddrs of free UDP ports) and --bootstrap (multiaddrs ending in /p2p/PEER)"
+
 // remedies says what to do about the errors a user meets; the first that
 // matches counts.
 var remedies = []struct {
@@ -62,6 +69,7 @@ var remedies = []struct {
 	do string
 }{
 	{context.Canceled, "stopped before it was done"},
+	{session.ErrCanceled, "stopped before it was done"},
 	{session.ErrUncovered, "start nodes that own them (zetagrid up --blocks LO-HI --bootstrap ADDRESS); zetagrid grid map shows who owns what"},
 	{session.ErrModel, "ask a node that serves it, or give --model"},
 	{session.ErrSoul, `use --soul none, or leave --soul out for the model's own`},
@@ -71,7 +79,15 @@ var remedies = []struct {
 	{session.ErrHopLost, "ask again; zetagrid grid status shows which nodes are left"},
 	{session.ErrRefused, "look at that node's log, or ask again"},
 	{session.ErrDeadline, "ask again; zetagrid doctor tests the network"},
+	{api.ErrTokenRequired, "give --token, or listen on 127.0.0.1"},
+	{p2p.ErrOptions, listenRemedy},
+	{content.ErrAbsent, "name a model folder, or let zetagrid up --bootstrap ADDRESS fetch it first"},
+	{modelfile.ErrOutput, "name a new or empty folder with --out"},
+	{modelfile.ErrConfig, "correct the config"},
+	{modelfile.ErrFolder, "name the folder that zetagrid model import or init made"},
+	{modelfile.ErrCorrupt, "copy or import the model again"},
 	{tcn.ErrConfig, "correct the config"},
+	{tcn.ErrDigest, "force another level with " + kernelVariable + ", and report this with zetagrid version"},
 	{fs.ErrExist, "name another folder, or remove this one"},
 	{fs.ErrNotExist, "check the name"},
 	{fs.ErrPermission, "check who may read or write it"},

@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -92,7 +93,8 @@ func (s *streams) fail(err error, command string) int {
 	if err == nil {
 		return exitDone
 	}
-	s.note("%v", withRemedy(err, command))
+	// Joined errors come one to a line; a failure is one line.
+	s.note("%s", strings.ReplaceAll(withRemedy(err, command).Error(), "\n", "; "))
 	if errors.Is(err, errUsage) {
 		return exitUsage
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/zetagrid/zetagrid/node"
 	"github.com/zetagrid/zetagrid/node/api"
 )
@@ -63,7 +65,13 @@ func (c *upCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	defer done()
+	if _, err := cid.Decode(options.Model); err == nil {
+		s.note("fetching what is missing of model %s from peers", options.Model)
+	}
 	n, err := node.Start(ctx, options)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // told to end before it served: an end like any other
+	}
 	if err != nil {
 		return err
 	}
