@@ -176,9 +176,6 @@ func (n *Node) openStage(ends *tcn.Ends) error {
 	}
 	// A device that computes anything else must not serve a single row.
 	if err := tcn.SelfCheck(backend); err != nil {
-		return err
-	}
-	if err := tcn.SelfCheck(backend); err != nil {
 		return fmt.Errorf("%s computes other numbers than it should, so it may not serve: %w", backend.Name(), err)
 	}
 	n.resident = &resident{config: n.library.config, backend: backend}
