@@ -88,6 +88,10 @@ func TestDecodeConfigRefuses(t *testing.T) {
 }
 
 func TestConfigLimit(t *testing.T) {
+	rank := strings.Replace(goodConfig, `"lora_rank": 2`, `"lora_rank": 4096`, 1)
+	if in, err := modelfile.DecodeConfig([]byte(rank)); err != nil || in.Rank != tcn.MaxRank {
+		t.Errorf("rank at the limit: %v", err)
+	}
 	pad := func(n int) []byte { return []byte(goodConfig + strings.Repeat(" ", n-len(goodConfig))) }
 	if _, err := modelfile.DecodeConfig(pad(modelfile.ConfigBytes)); err != nil {
 		t.Errorf("at the limit: %v", err)

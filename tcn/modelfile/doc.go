@@ -1,7 +1,7 @@
 // Package modelfile reads and writes everything about a model that is kept in
-// files: the three manifests, the tensor files they name by CID, the folder that
-// holds both, and the importers that make such a folder from a release's own
-// files.
+// files: the three manifests, the tensor files they name by CID, and the folder
+// that holds both. Package importer makes such folders from the files that models
+// are published in; Init makes one of random weights.
 //
 // # Files
 //

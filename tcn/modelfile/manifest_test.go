@@ -303,6 +303,14 @@ func TestManifestLimits(t *testing.T) {
 			_, _, err := s.Encode()
 			return err
 		}},
+		"rank": {tcn.MaxRank, func(n int) error {
+			s := soul()
+			s.Rank = n
+			if _, _, err := s.Encode(); errors.Is(err, modelfile.ErrManifest) {
+				return modelfile.ErrTooLarge // a rank past the limit is no Soul at all
+			}
+			return nil
+		}},
 		"provenance entries": {modelfile.ProvenanceEntries, func(n int) error {
 			m := model()
 			m.Provenance = entries(n)

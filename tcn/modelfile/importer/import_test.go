@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -173,6 +174,55 @@ func TestImportSafetensorsRefuses(t *testing.T) {
 				t.Errorf("%v, want %v with %q", err, c.want, c.says)
 			}
 			nothingIn(t, parent)
+		})
+	}
+}
+
+// TestDamagedInputs cuts and flips every input file in many places. Each import
+// either fails with a named error and leaves nothing, or makes a sound folder
+// (a flip in a Genome's numbers makes another Genome).
+func TestDamagedInputs(t *testing.T) {
+	ctx := context.Background()
+	named := []error{
+		modelfile.ErrConfig, modelfile.ErrTensor, modelfile.ErrTooLarge, safetensors.ErrFormat, safetensors.ErrTooLarge,
+		npy.ErrFormat, npy.ErrType, npy.ErrTooLarge, pt.ErrFormat, pt.ErrLegacy, pt.ErrRefused, pt.ErrTooLarge,
+	}
+	imports := map[string]func(dir, out string) error{
+		"config.json":               func(dir, out string) error { return importFrom(ctx, dir, out, nil) },
+		"genome.npy":                func(dir, out string) error { return importFrom(ctx, dir, out, nil) },
+		"soul.pt":                   func(dir, out string) error { return importFrom(ctx, dir, out, nil) },
+		"paper_config.json":         importPaper,
+		"paper_weights.safetensors": importPaper,
+	}
+	for name, run := range imports {
+		t.Run(name, func(t *testing.T) {
+			dir, parent := copyTiny(t), t.TempDir()
+			path, out := filepath.Join(dir, name), filepath.Join(parent, "model")
+			whole, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			try := func(what string, data []byte) {
+				rewrite(t, path, func([]byte) []byte { return data })
+				err := run(dir, out)
+				if err == nil {
+					err = errors.Join(modelfile.Verify(ctx, out, nil), os.RemoveAll(out))
+					if err != nil {
+						t.Fatalf("%s: %v", what, err)
+					}
+				} else if !slices.ContainsFunc(named, func(want error) bool { return errors.Is(err, want) }) {
+					t.Fatalf("%s: unnamed error %v", what, err)
+				}
+				nothingIn(t, parent)
+			}
+			const places = 40
+			for i := range places {
+				at := i * (len(whole) - 1) / (places - 1)
+				try(fmt.Sprintf("cut at %d", at), whole[:at])
+				flipped := bytes.Clone(whole)
+				flipped[at] ^= 1 << (i % 8)
+				try(fmt.Sprintf("flip at %d", at), flipped)
+			}
 		})
 	}
 }

@@ -389,6 +389,50 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func TestArchiveLimits(t *testing.T) {
+	pickle := entry{name: "x/data.pkl", data: []byte(state(text("model"), "}"))}
+	many := func(n int) []byte {
+		entries := []entry{pickle}
+		for i := range n - 1 {
+			entries = append(entries, entry{name: fmt.Sprint(i)})
+		}
+		return archive(t, entries...)
+	}
+	if _, err := open(many(pt.Entries)); err != nil {
+		t.Errorf("entries at the limit: %v", err)
+	}
+	if _, err := open(many(pt.Entries + 1)); !errors.Is(err, pt.ErrTooLarge) {
+		t.Errorf("entries past the limit: %v", err)
+	}
+	// A deflated entry that only declares its size: at the limit it is opened
+	// and found to lie when read.
+	declared := func(n uint32) error {
+		file := archive(t, pickle, entry{"x/byteorder", []byte("little"), zip.Deflate})
+		binary.LittleEndian.PutUint32(file[bytes.LastIndex(file, []byte("PK\x01\x02"))+24:], n)
+		_, err := open(file)
+		return err
+	}
+	if err := declared(pt.DeflatedBytes); !strings.Contains(fmt.Sprint(err), "limit 16") {
+		t.Errorf("deflated at the limit: %v", err)
+	}
+	if err := declared(pt.DeflatedBytes + 1); !strings.Contains(fmt.Sprint(err), "deflated") || !errors.Is(err, pt.ErrTooLarge) {
+		t.Errorf("deflated past the limit: %v", err)
+	}
+	// A storage that the pickle says is that large.
+	storage := func(n uint64) error {
+		count := "\x8a\x08" + string(binary.LittleEndian.AppendUint64(nil, n))
+		huge := strings.Replace(storageOf("ByteStorage", "0", 24), integer(24), count, 1)
+		_, err := open(checkpoint(t, state(text("w"), tensorOf(huge, 0, ints(1), ints(1)))))
+		return err
+	}
+	if err := storage(pt.StorageBytes); !errors.Is(err, pt.ErrFormat) {
+		t.Errorf("storage at the limit: %v", err)
+	}
+	if err := storage(pt.StorageBytes + 1); !errors.Is(err, pt.ErrTooLarge) {
+		t.Errorf("storage past the limit: %v", err)
+	}
+}
+
 func FuzzOpen(f *testing.F) {
 	f.Add([]byte(state(text("w"), bytesTensor(0, ints(2, 3), ints(3, 1)))))
 	f.Add([]byte(state(text("model"), "ccollections\nOrderedDict\n)R}"+text("_metadata")+"}sb", text("step"), "K\x01")))
