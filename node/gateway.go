@@ -284,7 +284,7 @@ func (gen *Generation) write() {
 		gen.machine.Step(time.Since(gen.began), session.Sending{Position: f.Position})
 		gen.mu.Unlock()
 		if err := gen.send(first, &f); err != nil {
-			gen.step(session.HopLost{Hop: 0, Reason: err.Error()})
+			gen.step(hopLost(0, err))
 			return
 		}
 	}
@@ -333,7 +333,7 @@ func (gen *Generation) send(first stream, f *wire.Frame) error {
 // either side hangs up.
 func (gen *Generation) serveControl(hop int, open wire.Frame) {
 	defer gen.helpers.Done()
-	lost := func(err error) { gen.step(session.HopLost{Hop: hop, Reason: err.Error()}) }
+	lost := func(err error) { gen.step(hopLost(hop, err)) }
 	s, err := gen.gateways.links.dial(gen.ctx, gen.machine.Peer(hop))
 	if err != nil {
 		lost(err)

@@ -355,7 +355,7 @@ func (s *hopSession) forward(j *job) {
 			s.end(effect.Refusal)
 		case session.Send:
 			if err := s.send(&effect.Frame); err != nil {
-				s.end(&session.Refusal{Code: wire.CodeNextHop, Text: err.Error()})
+				s.end(&session.Refusal{Code: nextHopCode(err), Text: err.Error()})
 			}
 		}
 	}

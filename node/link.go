@@ -8,9 +8,11 @@ import (
 	"net"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/zetagrid/zetagrid/node/p2p"
+	"github.com/zetagrid/zetagrid/node/session"
 	"github.com/zetagrid/zetagrid/node/wire"
 )
 
@@ -101,6 +103,23 @@ func writeFrame(s stream, f *wire.Frame) error {
 	}
 	_, err := s.Write(f.Append(make([]byte, 0, wire.HeaderBytes+len(f.Body))))
 	return err
+}
+
+// nextHopCode is the refusal for rows that could not be sent on: the next peer is
+// lost, or we have as many streams to it as we may.
+func nextHopCode(err error) wire.Code {
+	if errors.Is(err, network.ErrResourceLimitExceeded) {
+		return wire.CodeNoSlot
+	}
+	return wire.CodeNextHop
+}
+
+// hopLost is what a gateway's machine is told of a hop with which it cannot talk.
+func hopLost(hop int, err error) session.Input {
+	if code := nextHopCode(err); code == wire.CodeNoSlot {
+		return session.Refused{Hop: hop, Code: code, Text: err.Error()}
+	}
+	return session.HopLost{Hop: hop, Reason: err.Error()}
 }
 
 // hangUp ends a stream at once; what fails on the way does not matter any more.

@@ -37,11 +37,13 @@ const (
 	// stage streams, two gossip streams, bitswap, DHT questions.
 	Streams        = 4096
 	StreamsPerPeer = 256
-	// StageStreams and StageStreamsPerPeer bound streams of the stage protocol. A
-	// session takes one stream from each hop to the next, so a peer may take part
-	// in that many sessions of ours at once, each way.
+	// StageStreams and StageStreamsPerPeer bound streams of the stage protocol, each
+	// way. A session takes one stream from each hop to the next and one from its
+	// gateway to each hop. 192 to one peer are 64 sessions of our own, with rows and
+	// control, and the rows of 64 that others sent through us; QUIC takes 256 of a
+	// connection, and gossip, the DHT and bitswap need theirs.
 	StageStreams        = 1024
-	StageStreamsPerPeer = 64
+	StageStreamsPerPeer = 192
 	// StageBacklog is how many accepted stage streams may wait for Accept; more are
 	// reset, so that a flood costs the flooder its streams and us nothing.
 	StageBacklog = 64
