@@ -26,7 +26,7 @@ const kvBytesPerToken = 72_000
 // does not move.
 const (
 	scalingWindow  = 64
-	scalingWindows = 9
+	scalingWindows = 25
 )
 
 // evalCmd is zetagrid eval.
