@@ -65,8 +65,11 @@ func dialOne(ctx context.Context, h host.Host, addr string) []dial {
 		return failures(addr, err)
 	}
 	answered := fmt.Sprintf("answered in %v", time.Since(began).Round(time.Millisecond))
-	if agent, err := h.Peerstore().Get(info.ID, "AgentVersion"); err == nil {
-		answered += fmt.Sprintf(", runs %v", agent)
+	// What identify learned: the program, and which protocol version it speaks.
+	for _, about := range []struct{ key, says string }{{"AgentVersion", "runs"}, {"ProtocolVersion", "speaks"}} {
+		if value, err := h.Peerstore().Get(info.ID, about.key); err == nil {
+			answered += fmt.Sprintf(", %s %v", about.says, value)
+		}
 	}
 	var dials []dial
 	for _, conn := range h.Network().ConnsToPeer(info.ID) {
