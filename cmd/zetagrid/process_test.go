@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,19 +23,28 @@ func TestProcesses(t *testing.T) {
 	t.Setenv("ZETAGRID_TOKEN", "")
 	t.Setenv("ZETAGRID_DATA", "")
 	built := build(t)
+	var aside sync.WaitGroup
+	defer aside.Wait()
+	if !testing.Short() {
+		// It waits half a minute for a deadline, and computes next to nothing.
+		aside.Go(func() { t.Run("loss", func(t *testing.T) { testLoss(t, built) }) })
+	}
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, program)
 		long bool // left out by -short
 	}{
 		{"one answer", testOneAnswer, false},
+		{"join", testJoin, true},
+		{"discovery", testDiscovery, true},
+		{"restart", testRestart, false},
+		{"gateway", testGateway, false},
+		{"signals", testSignals, true},
+		{"cancel", testCancel, false},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			if test.long && testing.Short() {
-				t.Skip("takes seconds")
-			}
-			test.run(t, built)
-		})
+		if !test.long || !testing.Short() {
+			t.Run(test.name, func(t *testing.T) { test.run(t, built) })
+		}
 	}
 }
 
@@ -93,9 +103,12 @@ type process struct {
 func (p program) up(tb testing.TB, args ...string) *process {
 	tb.Helper()
 	return p.start(tb, append([]string{
-		"up", "--json", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1", "--api", "127.0.0.1:0",
+		"up", "--json", "--listen", loopback, "--api", "127.0.0.1:0",
 	}, args...)...)
 }
+
+// loopback is where the nodes of these tests listen, each on a free port.
+const loopback = "/ip4/127.0.0.1/udp/0/quic-v1"
 
 // alone are the flags of a node that does not look for peers; --bootstrap adds
 // the peers it is told of.
