@@ -69,7 +69,7 @@ func (g *gateways) generate(ctx context.Context, request session.Request) (*Gene
 	gen := &Generation{
 		gateways: g, machine: machine, began: time.Now(),
 		last:    plan.Hops[len(plan.Hops)-1].Peer,
-		pieces:  make(chan session.Piece, piecesQueued),
+		pieces:  make(chan session.Piece, piecesQueued+piecesPerLap),
 		control: make([]stream, len(plan.Hops)),
 	}
 	gen.ctx, gen.cancel = context.WithCancel(ctx)
@@ -131,6 +131,9 @@ func (g *gateways) soul(name string) ([]byte, error) {
 	c, err := cid.Decode(name)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %q is neither a CID nor none", session.ErrSoul, name)
+	}
+	if len(c.Bytes()) > wire.CIDBytes {
+		return nil, fmt.Errorf("%w: a CID of %d bytes, limit %d", session.ErrSoul, len(c.Bytes()), wire.CIDBytes)
 	}
 	return c.Bytes(), nil
 }
@@ -220,8 +223,13 @@ func (gen *Generation) step(in session.Input) {
 	if !gen.ended {
 		gen.carryOut(gen.machine.Step(time.Since(gen.began), in))
 	}
-	write := len(gen.out) > 0 && !gen.writing && !gen.ended
-	if !write {
+	gen.unlockAndWrite()
+}
+
+// unlockAndWrite sends what may be sent, unless somebody is sending already. The
+// caller holds the lock, which is released.
+func (gen *Generation) unlockAndWrite() {
+	if gen.writing || !gen.maySend() {
 		gen.mu.Unlock()
 		return
 	}
@@ -254,12 +262,7 @@ func (gen *Generation) carryOut(effects []session.Effect) {
 			gen.out = append(gen.out, effect.Frame)
 		case session.Emit:
 			for _, piece := range effect.Pieces {
-				select {
-				case gen.pieces <- piece:
-				case <-gen.ctx.Done():
-					gen.end("", session.ErrCanceled)
-					return
-				}
+				gen.pieces <- piece // has room: maySend sees to it
 			}
 		case session.WakeAt:
 			gen.timer.Reset(effect.At - time.Since(gen.began))
@@ -270,18 +273,25 @@ func (gen *Generation) carryOut(effects []session.Effect) {
 	}
 }
 
+// maySend reports whether a frame is to be sent now. A byte's row waits while
+// the caller leaves piecesQueued bytes unread, so that those of one more lap
+// have room and nothing ever waits for the caller. The caller holds the lock.
+func (gen *Generation) maySend() bool {
+	return len(gen.out) > 0 && !gen.ended && len(gen.pieces) < piecesQueued
+}
+
 // write sends what waits to the first hop, whose stream it opens first.
 func (gen *Generation) write() {
 	for {
 		gen.mu.Lock()
-		if gen.ended || len(gen.out) == 0 {
+		if !gen.maySend() {
 			gen.writing = false
 			gen.mu.Unlock()
 			return
 		}
 		f, first := gen.out[0], gen.first
 		gen.out = gen.out[1:]
-		gen.machine.Step(time.Since(gen.began), session.Sending{Position: f.Position})
+		gen.carryOut(gen.machine.Step(time.Since(gen.began), session.Sending{Position: f.Position}))
 		gen.mu.Unlock()
 		if err := gen.send(first, &f); err != nil {
 			gen.step(hopLost(0, err))
@@ -377,6 +387,8 @@ func (gen *Generation) serveControl(hop int, open wire.Frame) {
 // a sentinel of package session.
 func (gen *Generation) Next() (session.Piece, error) {
 	if piece, ok := <-gen.pieces; ok {
+		gen.mu.Lock()
+		gen.unlockAndWrite() // what waited for room
 		return piece, nil
 	}
 	if gen.err != nil {

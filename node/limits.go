@@ -1,6 +1,10 @@
 package node
 
-import "time"
+import (
+	"time"
+
+	"github.com/zetagrid/zetagrid/node/session"
+)
 
 const (
 	// sessionsPerGateway bounds the sessions one gateway may have open at a hop;
@@ -40,8 +44,11 @@ const (
 	// variantsPerNode bounds the (Model, Soul) pairs held in memory.
 	variantsPerNode = 64
 
-	// piecesQueued bounds what a slow caller leaves unread.
+	// piecesQueued bounds what a slow caller leaves unread: past it the next
+	// byte's row waits. piecesPerLap is the most bytes one lap lets go, all that
+	// a stop sequence held back.
 	piecesQueued = 1024
+	piecesPerLap = session.StopBytes
 )
 
 const (

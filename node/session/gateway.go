@@ -33,7 +33,7 @@ type (
 		Reason string
 	}
 	// Sending: the frame of rows at Position is being sent now, from which its
-	// lap is timed; without it, from the Step that made it.
+	// lap is timed and its deadline counts; without it, from the Step that made it.
 	Sending struct{ Position uint64 }
 	// Returned: the last hop sent a frame. The machine does not keep it.
 	Returned struct{ Frame *wire.Frame }
@@ -178,6 +178,7 @@ func (g *Gateway) Step(now time.Duration, in Input) []Effect {
 		for i := range g.flight {
 			if g.flight[i].position == in.Position {
 				g.flight[i].sent = now
+				return g.awaitLap(now)
 			}
 		}
 	case Returned:
@@ -279,8 +280,13 @@ func (g *Gateway) send(now time.Duration) []Effect {
 		g.pending = g.pending[n:]
 		g.next += uint64(n)
 	}
+	return append(effects, g.awaitLap(now)...)
+}
+
+// awaitLap gives what is in flight at now the time of a lap.
+func (g *Gateway) awaitLap(now time.Duration) []Effect {
 	g.deadline = now + max(LapTimeoutMin, LapTimeoutFactor*g.longestLap)
-	return append(effects, WakeAt{g.deadline})
+	return []Effect{WakeAt{g.deadline}}
 }
 
 // rows embeds text at positions next, next+1, … into a frame for the first hop.

@@ -30,8 +30,8 @@ const (
 	// CIDs, two peer IDs and fixed fields come to less than 300 bytes.
 	openBytes = 512
 
-	// cidBytes and peerBytes bound an identifier inside an Open. CIDv1 with
+	// CIDBytes and peerBytes bound an identifier inside an Open. CIDv1 with
 	// SHA-256 takes 36 bytes, an Ed25519 peer ID 38.
-	cidBytes  = 64
+	CIDBytes  = 64
 	peerBytes = 64
 )

@@ -41,8 +41,8 @@ func appendBytes(dst, b []byte) []byte {
 func ParseOpen(b []byte) (Open, error) {
 	d := decoder{rest: b}
 	o := Open{
-		Model:    d.bytes("model", cidBytes),
-		Soul:     d.bytes("soul", cidBytes),
+		Model:    d.bytes("model", CIDBytes),
+		Soul:     d.bytes("soul", CIDBytes),
 		Lo:       d.u32(),
 		Hi:       d.u32(),
 		NextHi:   d.u32(),

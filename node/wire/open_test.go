@@ -25,11 +25,11 @@ var openCases = []struct {
 }{
 	{"all fields", func(*Open) {}, nil},
 	{"no model", func(o *Open) { o.Model = nil }, ErrFrame},
-	{"model at the limit", func(o *Open) { o.Model = make([]byte, cidBytes) }, nil},
-	{"model past the limit", func(o *Open) { o.Model = make([]byte, cidBytes+1) }, ErrTooLarge},
+	{"model at the limit", func(o *Open) { o.Model = make([]byte, CIDBytes) }, nil},
+	{"model past the limit", func(o *Open) { o.Model = make([]byte, CIDBytes+1) }, ErrTooLarge},
 	{"no Soul", func(o *Open) { o.Soul = nil }, nil},
-	{"Soul at the limit", func(o *Open) { o.Soul = make([]byte, cidBytes) }, nil},
-	{"Soul past the limit", func(o *Open) { o.Soul = make([]byte, cidBytes+1) }, ErrTooLarge},
+	{"Soul at the limit", func(o *Open) { o.Soul = make([]byte, CIDBytes) }, nil},
+	{"Soul past the limit", func(o *Open) { o.Soul = make([]byte, CIDBytes+1) }, ErrTooLarge},
 	{"no blocks", func(o *Open) { o.Lo, o.Hi, o.NextHi = 0, 0, 0 }, ErrFrame},
 	{"empty range", func(o *Open) { o.Lo = o.Hi }, ErrFrame},
 	{"reversed range", func(o *Open) { o.Lo = o.Hi + 1 }, ErrFrame},
@@ -94,7 +94,7 @@ func TestOpenCutShort(t *testing.T) {
 // hop reads.
 func TestOpenFitsItsLimit(t *testing.T) {
 	o := validOpen()
-	o.Model, o.Soul = make([]byte, cidBytes), make([]byte, cidBytes)
+	o.Model, o.Soul = make([]byte, CIDBytes), make([]byte, CIDBytes)
 	o.Previous, o.Next = make([]byte, peerBytes), make([]byte, peerBytes)
 	sent := Frame{Header: bare(KindOpen), Body: o.Append(nil)}
 	var got Frame
