@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/zetagrid/zetagrid/node/session"
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/kernel"
@@ -35,6 +37,17 @@ func seededFolder(t testing.TB, c tcn.Config) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// seededFolderOf makes a model folder of another seed and returns its Model CID.
+func seededFolderOf(t testing.TB, c tcn.Config, seed uint64) cid.Cid {
+	t.Helper()
+	dir := t.TempDir() + "/model"
+	model, err := modelfile.Init(t.Context(), dir, c, seed, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return model
 }
 
 func startNode(t testing.TB, o Options) *Node {

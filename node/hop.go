@@ -68,8 +68,15 @@ func (h *hops) reserved() int64 {
 }
 
 // control serves a gateway's control stream, whose first frame is open: the
-// session lives as long as the stream.
+// session, and what is done to open it, lives as long as the stream.
 func (h *hops) control(ctx context.Context, in incoming, open *wire.Frame) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		defer cancel()
+		var f wire.Frame
+		_ = f.Read(in.stream) // anything that comes ends the session: a new epoch's open comes with replacement
+	}()
 	s, err := h.open(ctx, in, open)
 	if err != nil {
 		answer := &wire.Frame{Header: wire.Header{Kind: wire.KindRefused, Session: open.Session, Epoch: open.Epoch, Hop: open.Hop, Code: wire.CodeStage}}
@@ -83,7 +90,6 @@ func (h *hops) control(ctx context.Context, in incoming, open *wire.Frame) {
 		_ = in.stream.Close()
 		return
 	}
-	go s.watch(in.stream)
 	s.run()
 }
 
@@ -100,34 +106,35 @@ func (h *hops) open(ctx context.Context, in incoming, f *wire.Frame) (*hopSessio
 	if err != nil {
 		return nil, err
 	}
-	stage := h.resident.stage(worker.Blocks())
+	stage, unload := h.resident.acquire(worker.Blocks())
 	if stage == nil {
 		return nil, &session.Refusal{Code: wire.CodeNotServed, Text: "the range is not loaded"}
 	}
-	loadCtx, cancel := context.WithTimeout(ctx, variantTimeout)
-	defer cancel()
-	variant, release, err := h.variants.get(loadCtx, open.Model, open.Soul, worker.Blocks())
+	variant, forget, err := h.variants.get(ctx, open.Model, open.Soul, worker.Blocks())
 	if err != nil {
+		unload()
 		return nil, err
 	}
 	s := &hopSession{
-		hops: h, key: hopKey{f.Session, f.Hop}, gateway: in.peer, control: in.stream,
-		worker: worker, stage: stage, variant: variant, release: release,
-		bytes:   h.resident.config.StateBytes(worker.Blocks()) + session.RingBytes(h.resident.config, open),
+		hops: h, key: hopKey{f.Session, f.Hop}, epoch: f.Epoch, gateway: in.peer, control: in.stream,
+		worker: worker, stage: stage, variant: variant, release: func() { forget(); unload() },
+		bytes:   h.resident.config.StateBytes(worker.Blocks()) + session.WindowBytes(h.resident.config, open),
 		results: make(chan *job, open.Window), ended: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if err := h.register(s); err != nil {
-		release()
+		s.release()
 		s.cancel()
 		return nil, err
 	}
 	if s.state, err = stage.NewState(worker.Blocks(), int(open.Start)); err != nil {
-		s.cancel()
+		s.end(nil)
 		h.unregister(s)
 		return nil, err
 	}
-	s.idle = time.AfterFunc(idleTimeout, func() { s.end(&session.Refusal{Code: wire.CodeIdle}) })
+	// The rest of the chain may still be opening.
+	s.idle = time.AfterFunc(session.OpenTimeout, func() { s.end(&session.Refusal{Code: wire.CodeIdle}) })
+	s.takeRows()
 	opened := wire.Frame{Header: wire.Header{Kind: wire.KindOpened, Session: f.Session, Epoch: f.Epoch, Hop: f.Hop}}
 	if err := writeFrame(in.stream, &opened); err != nil {
 		s.end(nil) // the gateway went away; run cleans up
@@ -223,12 +230,13 @@ func (h *hops) close() {
 type hopSession struct {
 	hops    *hops
 	key     hopKey
+	epoch   uint32
 	gateway string
 	control stream
 	stage   tcn.Stage
 	state   tcn.State
 	variant *tcn.Variant
-	release func() // gives the variant back
+	release func() // gives the stage and the variant back
 	bytes   int64
 	results chan *job // one place for each row in flight
 	idle    *time.Timer
@@ -240,6 +248,7 @@ type hopSession struct {
 
 	mu       sync.Mutex // guards what follows
 	worker   *session.Worker
+	ready    bool   // state and idle are set: rows may come
 	upstream stream // from the previous peer; nil until it attached
 	next     stream // to the next peer; nil until the first rows
 
@@ -247,11 +256,18 @@ type hopSession struct {
 	ended chan struct{}
 }
 
+// takeRows lets the previous hop attach from now on.
+func (s *hopSession) takeRows() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready = true
+}
+
 // attach makes in the session's one stream of rows from the previous hop.
 func (s *hopSession) attach(in stream) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over() || s.upstream != nil {
+	if s.over() || !s.ready || s.upstream != nil {
 		return false
 	}
 	s.upstream = in
@@ -268,24 +284,25 @@ func (s *hopSession) over() bool {
 	}
 }
 
-// end ends the session once; a refusal is told to the gateway.
+// end ends the session once and hangs up on its neighbours, so that nobody goes
+// on waiting for them; a refusal is told to the gateway. The caller does not hold
+// the lock.
 func (s *hopSession) end(refusal *session.Refusal) {
 	s.once.Do(func() {
 		if refusal != nil {
 			_ = writeFrame(s.control, &wire.Frame{ // the gateway may be gone: the session ends either way
-				Header: wire.Header{Kind: wire.KindRefused, Session: s.key.id, Epoch: 1, Hop: s.key.hop, Code: refusal.Code},
+				Header: wire.Header{Kind: wire.KindRefused, Session: s.key.id, Epoch: s.epoch, Hop: s.key.hop, Code: refusal.Code},
 				Body:   refusalText(refusal.Text),
 			})
 		}
 		close(s.ended)
+		s.cancel()
+		s.mu.Lock() // from here on nobody attaches, dials or adds a job
+		upstream, next := s.upstream, s.next
+		s.mu.Unlock()
+		hangUp(upstream)
+		hangUp(next)
 	})
-}
-
-// watch waits for the gateway to close the control stream, or to vanish.
-func (s *hopSession) watch(control stream) {
-	var f wire.Frame
-	_ = f.Read(control) // anything that comes ends the session: a new epoch's open comes with replacement
-	s.end(nil)
 }
 
 // step feeds the machine.
@@ -335,6 +352,8 @@ func (s *hopSession) run() {
 	for {
 		select {
 		case <-s.ended:
+			return
+		case <-s.ctx.Done(): // the gateway closed the control stream, or vanished
 			return
 		case j := <-s.results:
 			s.forward(j)
@@ -400,13 +419,7 @@ func (s *hopSession) keepNext(out stream) bool {
 func (s *hopSession) free() {
 	s.end(nil)
 	s.idle.Stop()
-	s.cancel()
 	_ = s.control.Close() // not a reset, which would overtake a refusal
-	s.mu.Lock()           // from here on nobody adds a job, since the session is over
-	upstream, next := s.upstream, s.next
-	s.mu.Unlock()
-	hangUp(upstream)
-	hangUp(next)
 	done := make(chan struct{})
 	go func() {
 		s.jobs.Wait()

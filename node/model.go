@@ -130,24 +130,64 @@ type resident struct {
 	backend tcn.Backend
 
 	mu     sync.Mutex
-	loaded []loadedRange
+	loaded []*loadedRange
 }
 
 type loadedRange struct {
-	stage   tcn.Stage
-	closers []io.Closer
+	stage    tcn.Stage
+	closers  []io.Closer
+	users    int  // sessions
+	unloaded bool // to be closed by the last of them
 }
 
 // stage returns the loaded stage that holds all of r, or nil.
 func (s *resident) stage(r tcn.Range) tcn.Stage {
+	stage, release := s.acquire(r)
+	release()
+	return stage
+}
+
+// acquire returns the loaded stage that holds all of r, or nil, and a function
+// that gives it back: till then its memory stays.
+func (s *resident) acquire(r tcn.Range) (tcn.Stage, func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.loaded {
 		if l.stage.Range().Contains(r) {
-			return l.stage
+			l.users++
+			return l.stage, func() { s.release(l) }
 		}
 	}
-	return nil
+	return nil, func() {}
+}
+
+func (s *resident) release(l *loadedRange) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.users--
+	l.closeUnused()
+}
+
+// closeUnused frees what was unloaded and nobody uses. The caller holds the lock.
+func (l *loadedRange) closeUnused() {
+	if l.unloaded && l.users == 0 {
+		_ = l.stage.Close() // of a CPU: nothing to lose
+		_ = closeAll(l.closers, nil)
+	}
+}
+
+// unload forgets every loaded range within r; sessions keep what they use.
+func (s *resident) unload(r tcn.Range) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loaded = slices.DeleteFunc(s.loaded, func(l *loadedRange) bool {
+		if !r.Contains(l.stage.Range()) {
+			return false
+		}
+		l.unloaded = true
+		l.closeUnused()
+		return true
+	})
 }
 
 // ranges lists what is loaded.
@@ -177,25 +217,18 @@ func (s *resident) load(ctx context.Context, l *library, r tcn.Range, progress c
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.loaded = append(s.loaded, loadedRange{stage, closers})
+	s.loaded = append(s.loaded, &loadedRange{stage: stage, closers: closers})
 	return nil
 }
 
 // close unloads everything; nothing may be computing any more.
-func (s *resident) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range s.loaded {
-		_ = l.stage.Close() // of a CPU: nothing to lose
-		_ = closeAll(l.closers, nil)
-	}
-	s.loaded = nil
-}
+func (s *resident) close() { s.unload(s.config.All()) }
 
 // variants loads and shares what sessions add to the Genome: small parameters
 // and Souls, by (Model, Soul, range).
 type variants struct {
 	library *library
+	loading sync.WaitGroup
 
 	mu    sync.Mutex
 	held  map[variantKey]*variantEntry
@@ -207,14 +240,17 @@ type variantKey struct {
 	blocks      tcn.Range
 }
 
-// variantEntry is loaded once; its maps live until nobody uses them.
+// variantEntry is loaded once for all who want it, while any of them waits; its
+// maps live until nobody uses them.
 type variantEntry struct {
-	once    sync.Once
+	loaded  chan struct{} // closed when the next three are set
 	variant *tcn.Variant
 	closers []io.Closer
 	err     error
-	users   int
-	evicted bool
+
+	cancel  context.CancelFunc // of the loading
+	users   int                // those who wait, too
+	evicted bool               // not in held any more
 }
 
 func newVariants(l *library) *variants {
@@ -225,21 +261,69 @@ func newVariants(l *library) *variants {
 // *session.Refusal.
 func (v *variants) get(ctx context.Context, model, soul []byte, blocks tcn.Range) (*tcn.Variant, func(), error) {
 	key := variantKey{string(model), string(soul), blocks}
+	entry := v.join(key)
+	select {
+	case <-entry.loaded:
+	case <-ctx.Done():
+		v.release(key, entry)
+		return nil, nil, &session.Refusal{Code: wire.CodeClosing, Text: ctx.Err().Error()}
+	}
+	if entry.err != nil {
+		v.release(key, entry)
+		return nil, nil, entry.err
+	}
+	return entry.variant, func() { v.release(key, entry) }, nil
+}
+
+// join adds a user to the entry of key, which begins to load with the first.
+func (v *variants) join(key variantKey) *variantEntry {
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	entry := v.held[key]
 	if entry == nil {
-		entry = &variantEntry{}
+		entry = &variantEntry{loaded: make(chan struct{})}
 		v.held[key] = entry
+		v.launch(key, entry)
 	}
 	entry.users++
 	v.touch(key)
-	v.mu.Unlock()
-	entry.once.Do(func() { entry.variant, entry.closers, entry.err = v.load(ctx, key) })
-	if entry.err != nil {
-		v.drop(key, entry)
-		return nil, nil, entry.err
+	return entry
+}
+
+// launch loads an entry, until nobody waits for it any more.
+func (v *variants) launch(key variantKey, entry *variantEntry) {
+	ctx, cancel := context.WithTimeout(context.Background(), variantTimeout)
+	entry.cancel = cancel
+	v.loading.Go(func() {
+		defer cancel()
+		variant, closers, err := v.load(ctx, key)
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		entry.variant, entry.closers, entry.err = variant, closers, err
+		close(entry.loaded)
+		if err != nil { // the next try is fresh
+			v.evict(key, entry)
+		}
+		entry.closeUnused()
+	})
+}
+
+// isLoaded reports whether the loading has ended.
+func (e *variantEntry) isLoaded() bool {
+	select {
+	case <-e.loaded:
+		return true
+	default:
+		return false
 	}
-	return entry.variant, func() { v.release(entry) }, nil
+}
+
+// closeUnused frees what nobody uses nor can find. The caller holds the lock.
+func (e *variantEntry) closeUnused() {
+	if e.users == 0 && e.evicted && e.isLoaded() {
+		_ = closeAll(e.closers, nil)
+		e.closers = nil
+	}
 }
 
 // touch marks key as used last and evicts the longest unused past the limit.
@@ -247,45 +331,41 @@ func (v *variants) get(ctx context.Context, model, soul []byte, blocks tcn.Range
 func (v *variants) touch(key variantKey) {
 	v.order = append(slices.DeleteFunc(v.order, func(k variantKey) bool { return k == key }), key)
 	for len(v.order) > variantsPerNode {
-		v.evict(v.order[0])
+		v.evict(v.order[0], v.held[v.order[0]])
 	}
 }
 
-func (v *variants) evict(key variantKey) {
-	entry := v.held[key]
+// evict forgets an entry, unless another has taken its place. The caller holds
+// the lock.
+func (v *variants) evict(key variantKey, entry *variantEntry) {
+	if v.held[key] != entry {
+		return
+	}
 	delete(v.held, key)
 	v.order = slices.DeleteFunc(v.order, func(k variantKey) bool { return k == key })
 	entry.evicted = true
-	if entry.users == 0 {
-		_ = closeAll(entry.closers, nil)
-	}
+	entry.closeUnused()
 }
 
-func (v *variants) release(entry *variantEntry) {
+// release takes a user from an entry; the last to leave ends its loading.
+func (v *variants) release(key variantKey, entry *variantEntry) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	entry.users--
-	if entry.evicted && entry.users == 0 {
-		_ = closeAll(entry.closers, nil)
+	if entry.users == 0 && !entry.isLoaded() {
+		entry.cancel()
+		v.evict(key, entry)
 	}
-}
-
-// drop forgets an entry that could not be loaded, so that the next try is fresh.
-func (v *variants) drop(key variantKey, entry *variantEntry) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	entry.users--
-	if v.held[key] == entry {
-		v.evict(key)
-	}
+	entry.closeUnused()
 }
 
 // close forgets everything; no session may be open any more.
 func (v *variants) close() {
+	v.loading.Wait()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for len(v.order) > 0 {
-		v.evict(v.order[0])
+		v.evict(v.order[0], v.held[v.order[0]])
 	}
 }
 

@@ -117,6 +117,13 @@ func RingBytes(c tcn.Config, open wire.Open) int64 {
 	return int64(rows) * int64(c.DModel) * 4
 }
 
+// WindowBytes is the memory a worker's rows take at most, to be reserved before
+// the first: those that arrived and wait for the stage, and the ring of those
+// sent on.
+func WindowBytes(c tcn.Config, open wire.Open) int64 {
+	return int64(open.Window)*int64(c.DModel)*4 + RingBytes(c, open)
+}
+
 // Blocks is the range the session uses here.
 func (w *Worker) Blocks() tcn.Range { return w.blocks }
 
