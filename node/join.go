@@ -20,7 +20,7 @@ import (
 func (n *Node) join(ctx context.Context) error {
 	if n.host == nil {
 		n.running.Go(func() {
-			if n.loadUntilDone(n.library.config.All()) {
+			if n.loadUntilDone(n.ctx, n.library.config.All()) {
 				close(n.ready)
 			}
 		})
@@ -65,50 +65,98 @@ func (n *Node) capacity() int {
 	return int(min(budget/n.library.tileBytes(), int64(n.library.config.Blocks())))
 }
 
-// follow carries out what the shard map decides for this node: it loads ranges,
-// one after another, and says so when they are ready.
+// loading is a range on its way to the device.
+type loading struct {
+	blocks tcn.Range
+	cancel context.CancelFunc
+}
+
+// follow carries out what the shard map decides for this node: it loads ranges
+// and says so when they are ready, and lets go of those it gave up.
 func (n *Node) follow(owns bool) {
-	waiting := owns
-	for effect := range n.member.Effects() {
-		switch effect := effect.(type) {
-		case shardmap.Load:
-			if !n.loadUntilDone(tcn.Range(effect.Range)) {
-				return
-			}
-			n.member.Do(shardmap.Loaded{Ranges: []shardmap.Range{effect.Range}})
-			if waiting && n.allLoaded() {
-				waiting = false
+	loads := map[tcn.Range]*loading{}
+	loaded := make(chan *loading)
+	for ready := !owns; ; {
+		var changed <-chan struct{}
+		if !ready {
+			changed = n.member.Changed()
+			if ready = n.serves(); ready {
 				close(n.ready)
 			}
-		case shardmap.Refused:
-			n.log.Error("the shard map refused", "error", effect.Err)
+		}
+		select {
+		case effect, ok := <-n.member.Effects():
+			if !ok {
+				return
+			}
+			switch effect := effect.(type) {
+			case shardmap.Load:
+				n.load(tcn.Range(effect.Range), loads, loaded)
+			case shardmap.Release:
+				n.unload(tcn.Range(effect.Range), loads)
+			case shardmap.Refused:
+				n.log.Error("the shard map refused", "error", effect.Err)
+			}
+		case l := <-loaded:
+			if loads[l.blocks] != l { // given up meanwhile
+				if loads[l.blocks] == nil {
+					n.resident.unload(l.blocks)
+				}
+				continue
+			}
+			delete(loads, l.blocks)
+			n.member.Do(shardmap.Loaded{Ranges: []shardmap.Range{shardmap.Range(l.blocks)}})
+		case <-changed:
 		}
 	}
 }
 
-// allLoaded reports whether every range of this node's claim is resident.
-func (n *Node) allLoaded() bool {
+// load begins to load a range; loaded hears when it is done.
+func (n *Node) load(r tcn.Range, loads map[tcn.Range]*loading, loaded chan<- *loading) {
+	ctx, cancel := context.WithCancel(n.ctx)
+	l := &loading{blocks: r, cancel: cancel}
+	loads[r] = l
+	n.running.Go(func() {
+		defer cancel()
+		if !n.loadUntilDone(ctx, r) {
+			return
+		}
+		select {
+		case loaded <- l:
+		case <-n.ctx.Done():
+		}
+	})
+}
+
+// unload ends the loading of ranges within r and frees what is loaded of it.
+func (n *Node) unload(r tcn.Range, loads map[tcn.Range]*loading) {
+	for blocks, l := range loads {
+		if r.Contains(blocks) {
+			l.cancel()
+			delete(loads, blocks)
+		}
+	}
+	n.resident.unload(r)
+	n.log.Info("blocks given up", "lo", r.Lo, "hi", r.Hi)
+}
+
+// serves reports whether this node's claim says that it serves what it owns.
+func (n *Node) serves() bool {
 	for _, seen := range n.member.View() {
-		if !seen.Self {
-			continue
+		if seen.Self {
+			return seen.Claim.State == shardmap.Serving && len(seen.Claim.Ranges) > 0
 		}
-		for _, r := range seen.Claim.Ranges {
-			if n.resident.stage(tcn.Range(r)) == nil {
-				return false
-			}
-		}
-		return len(seen.Claim.Ranges) > 0
 	}
 	return false
 }
 
-// loadUntilDone makes a range resident, trying again until the node closes: a
-// peer that has the tiles may be on its way.
-func (n *Node) loadUntilDone(r tcn.Range) bool {
+// loadUntilDone makes a range resident, trying again until ctx ends: a peer that
+// has the tiles may be on its way.
+func (n *Node) loadUntilDone(ctx context.Context, r tcn.Range) bool {
 	began := time.Now()
-	_, err := backoff.Retry(n.ctx, func() (struct{}, error) {
-		err := n.resident.load(n.ctx, n.library, r, nil)
-		if err != nil {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := n.resident.load(ctx, n.library, r, nil)
+		if err != nil && ctx.Err() == nil {
 			n.log.Warn("blocks not loaded yet", "lo", r.Lo, "hi", r.Hi, "error", err)
 		}
 		return struct{}{}, err

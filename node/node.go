@@ -286,8 +286,8 @@ func (n *Node) Template() modelfile.Template { return n.library.model.Template }
 // Blocks lists the ranges that are loaded.
 func (n *Node) Blocks() []tcn.Range { return n.resident.ranges() }
 
-// Close stops the node: prompts are canceled, sessions ended, peers told. It
-// waits until nothing is left running.
+// Close stops the node: prompts are canceled, sessions ended and their gateways
+// told. It waits until nothing is left running.
 func (n *Node) Close() error { return n.close() }
 
 func (n *Node) shutDown() error {

@@ -103,10 +103,10 @@ func (n *Node) Status() api.Status {
 			if seen.Self {
 				node.Addrs = n.Addrs()
 			}
-			if seen.Claim.State == shardmap.Serving {
-				mark(covered, ranges)
-			}
 			s.Nodes = append(s.Nodes, node)
+		}
+		for b, servers := range n.member.Coverage() { // as Route sees it
+			covered[b] = servers > 0
 		}
 	}
 	s.Missing = gaps(covered)
