@@ -82,6 +82,8 @@ var remedies = []struct {
 	{api.ErrTokenRequired, "give --token, or listen on 127.0.0.1"},
 	{p2p.ErrOptions, listenRemedy},
 	{content.ErrAbsent, "name a model folder, or let zetagrid up --bootstrap ADDRESS fetch it first"},
+	{content.ErrDisk, "make room, or name another folder with --data"},
+	{content.ErrCorrupt, "copy or import the model again"},
 	{modelfile.ErrOutput, "name a new or empty folder with --out"},
 	{modelfile.ErrConfig, "correct the config"},
 	{modelfile.ErrFolder, "name the folder that zetagrid model import or init made"},

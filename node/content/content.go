@@ -7,17 +7,21 @@
 //
 // # Laws
 //
-//  1. Content is used only after its hash matched its name.
+//  1. Content is used only after its hash matched its name; only sha2-256 counts
+//     as a hash. Whoever sends other bytes has sent nothing, and others are asked.
 //  2. Bytes are kept once: leaves are served straight from the file, and a model
 //     folder is served in place.
 //  3. A file is trusted while its size, time of change and inode stay as they
-//     were when it was hashed; a leaf of one that changed is hashed again.
-//  4. A file appears under its name complete, or not at all; a fetch that was
-//     cut off goes on where it stood.
-//  5. A CID is decoded and encoded again before it is part of a path.
+//     were when it was hashed; then it is hashed again, leaf by leaf to be served,
+//     as a whole to be handed out.
+//  4. A file appears under its name complete and on the disk, or not at all; a
+//     fetch that was cut off goes on where it stood.
+//  5. The size that a file declares is checked before anything is written.
+//  6. Nothing outside the store's folder is written, and every name in it is a CID
+//     that was decoded and encoded again.
 //
 // Limits are in limits.go. A store's folder holds manifests/<cid>.json,
-// files/<cid>, partial/<cid> and index/<cid>.json.
+// files/<cid>, partial/<cid> and index/<cid>.json. Nothing is ever evicted.
 package content
 
 import (
@@ -28,14 +32,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/ipfs/boxo/bitswap"
-	"github.com/ipfs/boxo/bitswap/network/bsnet"
-	"github.com/ipfs/boxo/exchange"
 	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/routing"
+	"github.com/multiformats/go-multihash"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/zetagrid/zetagrid/node/internal/atomicfile"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
@@ -47,141 +51,155 @@ var (
 	ErrAbsent = errors.New("content: not here")
 	// ErrTooLarge: more bytes than the caller or a limit allows.
 	ErrTooLarge = errors.New("content: too large")
-	// ErrLayout: a file that is not cut into raw leaves of 1 MiB.
+	// ErrCID: a CID that is not version 1, sha2-256 and of a codec that fits.
+	ErrCID = errors.New("content: unsuitable CID")
+	// ErrLayout: a file that is not laid out as modelfile.BuildFileDAG does it.
 	ErrLayout = errors.New("content: not a file of this grid's layout")
 	// ErrCorrupt: bytes whose hash is not their name.
 	ErrCorrupt = errors.New("content: hash does not match")
+	// ErrDisk: no room for a file, or the disk refused to take it.
+	ErrDisk = errors.New("content: not written to disk")
 	// ErrClosed: the store is closed.
 	ErrClosed = errors.New("content: closed")
 )
 
 // Store is safe for concurrent use.
 type Store struct {
-	dir string
-	log *slog.Logger
+	root  *os.Root
+	log   *slog.Logger
+	room  func(dir string) (uint64, error) // diskFree, but for tests
+	slots chan struct{}                    // one for each file written or hashed
+
+	ctx     context.Context // ends at Close
+	cancel  context.CancelFunc
+	close   func() error // works once
+	running sync.WaitGroup
 
 	mu        sync.Mutex
 	manifests map[cid.Cid][]byte
+	held      int64 // bytes of manifests
 	files     map[cid.Cid]*file
-	blocks    map[string]location // by multihash: leaves and inner nodes
+	blocks    map[cid.Cid]location // leaves and inner nodes
 	flights   map[cid.Cid]*flight
-	closed    bool
-
-	slots    chan struct{} // one for each file fetched at once
-	exchange *bitswap.Bitswap
-	network  interface{ Stop() }
-	fetching sync.WaitGroup
+	exchange  *bitswap.Bitswap // nil before Start
 }
 
-// Open opens the store in dir, which is made if need be.
+// The folders of a store.
+const (
+	manifestsDir = "manifests"
+	filesDir     = "files"
+	partialDir   = "partial"
+	indexDir     = "index"
+)
+
+func manifestName(c cid.Cid) string { return filepath.Join(manifestsDir, c.String()+".json") }
+func fileName(c cid.Cid) string     { return filepath.Join(filesDir, c.String()) }
+func partialName(c cid.Cid) string  { return filepath.Join(partialDir, c.String()) }
+func indexName(c cid.Cid) string    { return filepath.Join(indexDir, c.String()+".json") }
+
+// path is where name lies, for those who cannot use the store's root.
+func (s *Store) path(name string) string { return filepath.Join(s.root.Name(), name) }
+
+// Open opens the store in dir, which is made if need be. It hashes no file: one
+// whose index does not vouch for it is hashed when it is wanted.
 func Open(dir string, log *slog.Logger) (*Store, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("content: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("content: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("content: %w", err)
+	}
 	s := &Store{
-		dir: dir, log: log,
+		root: root, log: log, room: diskFree, slots: make(chan struct{}, filesAtOnce),
 		manifests: map[cid.Cid][]byte{}, files: map[cid.Cid]*file{},
-		blocks: map[string]location{}, flights: map[cid.Cid]*flight{},
-		slots: make(chan struct{}, filesFetched),
+		blocks: map[cid.Cid]location{}, flights: map[cid.Cid]*flight{},
 	}
-	for _, sub := range []string{"manifests", "files", "partial", "index"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
-			return nil, fmt.Errorf("content: %w", err)
-		}
-	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.close = sync.OnceValue(s.shutDown)
 	if err := s.load(); err != nil {
-		return nil, err
+		return nil, errors.Join(fmt.Errorf("content: %w", err), s.Close())
 	}
 	return s, nil
 }
 
-// load takes in what an earlier run kept. What does not fit its name is left
-// aside and fetched again when it is wanted.
-func (s *Store) load() error {
-	manifests, err := os.ReadDir(filepath.Join(s.dir, "manifests"))
-	if err != nil {
-		return fmt.Errorf("content: %w", err)
-	}
-	for _, entry := range manifests {
-		name, ok := cidOf(entry.Name(), ".json")
-		if !ok {
-			continue
-		}
-		if data, err := readManifest(s.manifestPath(name), name); err != nil {
-			s.log.Warn("manifest left aside", "cid", name, "error", err)
-		} else {
-			s.keepManifest(name, data)
-		}
-	}
-	files, err := os.ReadDir(filepath.Join(s.dir, "files"))
-	if err != nil {
-		return fmt.Errorf("content: %w", err)
-	}
-	for _, entry := range files {
-		name, ok := cidOf(entry.Name(), "")
-		if !ok {
-			continue
-		}
-		if err := s.addFile(name, s.filePath(name)); err != nil {
-			s.log.Warn("file left aside", "cid", name, "error", err)
-		}
-	}
-	return nil
-}
+// Close ends fetching and serving.
+func (s *Store) Close() error { return s.close() }
 
-// cidOf is the CID that a file name spells exactly.
-func cidOf(name, suffix string) (cid.Cid, bool) {
-	if len(name) < len(suffix) || name[len(name)-len(suffix):] != suffix {
-		return cid.Undef, false
-	}
-	stem := name[:len(name)-len(suffix)]
-	c, err := cid.Decode(stem)
-	return c, err == nil && c.String() == stem
-}
-
-func (s *Store) manifestPath(c cid.Cid) string {
-	return filepath.Join(s.dir, "manifests", c.String()+".json")
-}
-func (s *Store) filePath(c cid.Cid) string    { return filepath.Join(s.dir, "files", c.String()) }
-func (s *Store) partialPath(c cid.Cid) string { return filepath.Join(s.dir, "partial", c.String()) }
-func (s *Store) indexPath(c cid.Cid) string {
-	return filepath.Join(s.dir, "index", c.String()+".json")
-}
-
-func readManifest(path string, c cid.Cid) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > modelfile.ManifestBytes {
-		return nil, fmt.Errorf("%w: manifest of %d bytes, limit %d", ErrTooLarge, info.Size(), modelfile.ManifestBytes)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return data, checkManifest(c, data)
-}
-
-func checkManifest(c cid.Cid, data []byte) error {
-	if len(data) > modelfile.ManifestBytes {
-		return fmt.Errorf("%w: manifest %s of %d bytes, limit %d", ErrTooLarge, c, len(data), modelfile.ManifestBytes)
-	}
-	got, err := c.Prefix().Sum(data)
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrCorrupt, c, err)
-	}
-	if got != c {
-		return fmt.Errorf("%w: manifest %s", ErrCorrupt, c)
-	}
-	return nil
-}
-
-func (s *Store) keepManifest(c cid.Cid, data []byte) {
+func (s *Store) shutDown() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.manifests[c] = data
-	s.blocks[string(c.Hash())] = location{inline: data}
+	s.cancel() // from here on no flight begins
+	exchange := s.exchange
+	s.mu.Unlock()
+	s.running.Wait()
+	var err error
+	if exchange != nil {
+		err = exchange.Close()
+	}
+	return errors.Join(err, s.root.Close())
+}
+
+// load takes in what an earlier run kept. What does not fit its name is left
+// aside until it is wanted.
+func (s *Store) load() error {
+	for _, dir := range []string{manifestsDir, filesDir, partialDir, indexDir} {
+		if err := s.root.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return errors.Join(
+		s.each(manifestsDir, ".json", func(c cid.Cid) error {
+			data, err := s.readBounded(manifestName(c), modelfile.ManifestBytes)
+			if err == nil {
+				err = checkManifest(c, data)
+			}
+			if err == nil {
+				s.keepManifest(c, data)
+			}
+			return err
+		}),
+		s.each(filesDir, "", func(c cid.Cid) error {
+			f, err := s.vouched(c, s.path(fileName(c)))
+			if err == nil {
+				s.keepFile(f)
+			}
+			return err
+		}),
+		s.each(indexDir, ".json", func(cid.Cid) error { return nil }),
+	)
+}
+
+// each calls take for every file of dir that is named by a CID, and removes what
+// a killed process was writing there.
+func (s *Store) each(dir, suffix string, take func(cid.Cid) error) error {
+	entries, err := os.ReadDir(s.path(dir))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), atomicfile.TempPrefix) {
+			if err := s.root.Remove(filepath.Join(dir, entry.Name())); err != nil {
+				return err
+			}
+			continue
+		}
+		name, ok := strings.CutSuffix(entry.Name(), suffix)
+		c, err := cid.Decode(name)
+		if !ok || err != nil || c.String() != name || !entry.Type().IsRegular() {
+			continue // not ours
+		}
+		if err := take(c); err != nil {
+			s.log.Warn("left aside", "folder", dir, "cid", c, "error", err)
+		}
+	}
+	return nil
 }
 
 // AddFolder serves a model folder in place. Each file is hashed the first time;
@@ -201,96 +219,58 @@ func (s *Store) AddFolder(ctx context.Context, f *modelfile.Folder) error {
 		}
 		s.keepManifest(name, data)
 	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(filesAtOnce)
 	for _, ref := range f.Files() {
-		if err := ctx.Err(); err != nil {
+		group.Go(func() error {
+			path, _ := f.Path(ref.CID)
+			err := s.addFile(ctx, ref.CID, path)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
 			return err
-		}
-		path, _ := f.Path(ref.CID)
-		if err := s.addFile(ref.CID, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+		})
+	}
+	return group.Wait()
+}
+
+// addFile takes in the file at path under its name c.
+func (s *Store) addFile(ctx context.Context, c cid.Cid, path string) error {
+	if s.Has(c) {
+		return nil
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("content: %w", err)
+	}
+	f, err := s.check(ctx, c, path)
+	if err != nil {
+		return fmt.Errorf("content: %w", err)
+	}
+	s.keepFile(f)
+	return nil
+}
+
+// Has reports whether file c is here, complete and as it was when it was hashed.
+func (s *Store) Has(c cid.Cid) bool {
+	f := s.file(c)
+	return f != nil && f.unchanged()
+}
+
+// checkCID accepts a CIDv1 of sha2-256 with one of the codecs.
+func checkCID(c cid.Cid, codecs ...uint64) error {
+	if !c.Defined() {
+		return fmt.Errorf("%w: none", ErrCID)
+	}
+	p := c.Prefix()
+	if p.Version != 1 || p.MhType != multihash.SHA2_256 || p.MhLength != 32 || !slices.Contains(codecs, p.Codec) {
+		return fmt.Errorf("%w: %s", ErrCID, c)
 	}
 	return nil
 }
 
-// Start fetches from and serves peers of h. A nil discovery asks only peers
-// that are connected.
-func (s *Store) Start(h host.Host, discovery routing.ContentDiscovery) {
-	if discovery == nil {
-		discovery = nobody{}
-	}
-	network := bsnet.NewFromIpfsHost(h)
-	exchange := bitswap.New(context.Background(), network, discovery, (*blockstore)(s),
-		bitswap.RebroadcastDelay(rebroadcast),
-		bitswap.ProviderSearchDelay(providerSearch),
-		bitswap.WithoutDuplicatedBlockStats(),
-	)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.exchange, s.network = exchange, network
-}
-
-// fetcher is the exchange, or ErrAbsent without one.
-func (s *Store) fetcher(ctx context.Context, c cid.Cid) (exchange.Fetcher, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closed:
-		return nil, ErrClosed
-	case s.exchange == nil:
-		return nil, fmt.Errorf("%w: %s", ErrAbsent, c)
-	}
-	return s.exchange.NewSession(ctx), nil
-}
-
-// Manifest returns the bytes of manifest c, fetched if need be until ctx ends.
-// They must not be changed. Errors: ErrAbsent, ErrTooLarge, ErrCorrupt.
-func (s *Store) Manifest(ctx context.Context, c cid.Cid) ([]byte, error) {
-	s.mu.Lock()
-	data, ok := s.manifests[c]
-	s.mu.Unlock()
-	if ok {
-		return data, nil
-	}
-	fetcher, err := s.fetcher(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	block, err := fetcher.GetBlock(ctx, c)
-	if err != nil {
-		return nil, fmt.Errorf("content: manifest %s: %w", c, err)
-	}
-	if err := checkManifest(c, block.RawData()); err != nil {
-		return nil, err
-	}
-	if err := atomicfile.Write(s.manifestPath(c), block.RawData(), 0o644); err != nil {
-		return nil, fmt.Errorf("content: manifest %s: %w", c, err)
-	}
-	s.keepManifest(c, block.RawData())
-	return block.RawData(), nil
-}
-
-// Has reports whether file c is here, complete.
-func (s *Store) Has(c cid.Cid) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.files[c]
-	return ok
-}
-
-// Close ends fetching and serving.
-func (s *Store) Close() error {
-	s.mu.Lock()
-	s.closed = true
-	for _, f := range s.flights {
-		f.cancel()
-	}
-	exchange, network := s.exchange, s.network
-	s.mu.Unlock()
-	s.fetching.Wait()
-	if exchange == nil {
-		return nil
-	}
-	network.Stop()
-	return exchange.Close()
+// matches reports whether c is the name of data.
+func matches(c cid.Cid, data []byte) bool {
+	got, err := c.Prefix().Sum(data)
+	return err == nil && got == c
 }

@@ -2,259 +2,189 @@ package content
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"os"
+	"io/fs"
+	"sync"
 
-	"github.com/ipfs/boxo/exchange"
-	"github.com/ipfs/boxo/ipld/merkledag"
-	"github.com/ipfs/boxo/ipld/unixfs"
 	"github.com/ipfs/go-cid"
-	"github.com/multiformats/go-multihash"
-
-	"github.com/zetagrid/zetagrid/node/internal/atomicfile"
-	"github.com/zetagrid/zetagrid/tcn/modelfile"
 )
 
-// innerPrefix names the inner nodes of our files.
-var innerPrefix = cid.NewPrefixV1(cid.DagProtobuf, multihash.SHA2_256)
-
-// Progress is told how many bytes of a file are here.
+// Progress is told how many bytes of a file are here. It is called from other
+// goroutines, never twice at once, and must not block.
 type Progress func(have, size int64)
-
-// flight is one fetch that several callers may wait for.
-type flight struct {
-	done    chan struct{}
-	err     error
-	waiters int
-	cancel  context.CancelFunc
-}
 
 // File returns the path of file c, fetching it from peers if need be until ctx
 // ends. A file that declares more than maxBytes is refused before any of it is
-// written. Callers that want the same file share one fetch; progress, which may
-// be nil, is called for the caller that began it.
-// Errors: ErrAbsent, ErrTooLarge, ErrLayout, ErrCorrupt, ErrClosed.
+// written. Callers that want the same file share one fetch, which goes on while
+// any of them waits; progress may be nil. The file must not be written to.
+// Errors: ErrCID, ErrAbsent, ErrTooLarge, ErrLayout, ErrDisk, ErrClosed.
 func (s *Store) File(ctx context.Context, c cid.Cid, maxBytes int64, progress Progress) (string, error) {
+	if err := checkCID(c, cid.Raw, cid.DagProtobuf); err != nil {
+		return "", err
+	}
 	for {
-		s.mu.Lock()
-		if f, ok := s.files[c]; ok {
-			s.mu.Unlock()
-			if f.stamp.Size > maxBytes {
-				return "", fmt.Errorf("%w: %s of %d bytes, limit %d", ErrTooLarge, c, f.stamp.Size, maxBytes)
+		if f := s.file(c); f != nil && f.unchanged() {
+			if f.size > maxBytes {
+				return "", fmt.Errorf("%w: %s of %d bytes, limit %d", ErrTooLarge, c, f.size, maxBytes)
 			}
 			return f.path, nil
 		}
-		if s.closed {
-			s.mu.Unlock()
-			return "", ErrClosed
+		f, err := s.board(c, maxBytes, progress)
+		if err != nil {
+			return "", fmt.Errorf("file %s: %w", c, err)
 		}
-		f, shared := s.flights[c]
-		if !shared {
-			f = s.launch(c, maxBytes, progress)
-		}
-		f.waiters++
-		s.mu.Unlock()
 		select {
 		case <-f.done:
-			if f.err != nil {
-				return "", f.err
-			}
+			err = f.err
 		case <-ctx.Done():
-			s.leave(f)
-			return "", fmt.Errorf("content: file %s: %w", c, ctx.Err())
+			err = ctx.Err()
+		}
+		s.leave(f)
+		switch {
+		case err == nil: // and once more around, for the path
+		case ctx.Err() == nil && errors.Is(err, context.Canceled) && s.ctx.Err() == nil:
+			// Everyone else had left just before.
+		case errors.Is(err, ErrTooLarge) && f.maxBytes < maxBytes:
+			// Whoever began the fetch allowed less.
+		case s.ctx.Err() != nil:
+			return "", fmt.Errorf("file %s: %w", c, ErrClosed)
+		default:
+			return "", fmt.Errorf("file %s: %w", c, err)
 		}
 	}
 }
 
-// launch starts a fetch that goes on while somebody waits for it. The caller
-// holds the lock.
-func (s *Store) launch(c cid.Cid, maxBytes int64, progress Progress) *flight {
-	ctx, cancel := context.WithCancel(context.Background())
-	f := &flight{done: make(chan struct{}), cancel: cancel}
-	s.flights[c] = f
-	s.fetching.Add(1)
-	go func() {
-		defer s.fetching.Done()
-		defer cancel()
-		f.err = s.fetchInTurn(ctx, c, maxBytes, progress)
-		s.mu.Lock()
-		delete(s.flights, c)
-		s.mu.Unlock()
-		close(f.done)
-	}()
-	return f
+// flight is one fetch that several callers may wait for.
+type flight struct {
+	maxBytes int64
+	cancel   context.CancelFunc
+	waiting  int // guarded by the store's lock
+
+	mu       sync.Mutex
+	watchers []Progress
+
+	done chan struct{}
+	err  error // once done
+}
+
+func (f *flight) report(have, size int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, watch := range f.watchers {
+		watch(have, size)
+	}
+}
+
+// board joins the fetch of c, or begins it.
+func (s *Store) board(c cid.Cid, maxBytes int64, progress Progress) (*flight, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+	f := s.flights[c]
+	if f == nil {
+		ctx, cancel := context.WithCancel(s.ctx)
+		f = &flight{maxBytes: maxBytes, cancel: cancel, done: make(chan struct{})}
+		s.flights[c] = f
+		s.running.Go(func() {
+			defer cancel()
+			f.err = s.bring(ctx, c, f)
+			s.mu.Lock()
+			delete(s.flights, c)
+			s.mu.Unlock()
+			close(f.done)
+		})
+	}
+	f.waiting++
+	if progress != nil {
+		f.mu.Lock()
+		f.watchers = append(f.watchers, progress)
+		f.mu.Unlock()
+	}
+	return f, nil
 }
 
 // leave gives up waiting; the last to leave ends the fetch.
 func (s *Store) leave(f *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f.waiters--
-	if f.waiters == 0 {
+	f.waiting--
+	if f.waiting == 0 {
 		f.cancel()
 	}
 }
 
-func (s *Store) fetchInTurn(ctx context.Context, c cid.Cid, maxBytes int64, progress Progress) error {
+// slot waits until one more file may be written or hashed.
+func (s *Store) slot(ctx context.Context) (release func(), err error) {
 	select {
 	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
+		return func() { <-s.slots }, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
-	if err := s.fetch(ctx, c, maxBytes, progress); err != nil {
-		return fmt.Errorf("content: file %s: %w", c, err)
-	}
-	return nil
 }
 
-// fetch brings file c into its place: the tree first, then the leaves that the
-// partial file lacks, then the name.
-func (s *Store) fetch(ctx context.Context, c cid.Cid, maxBytes int64, progress Progress) error {
-	fetcher, err := s.fetcher(ctx, c)
+// bring looks for file c on disk, where it may lie without an index that vouches
+// for it, and then at peers.
+func (s *Store) bring(ctx context.Context, c cid.Cid, f *flight) error {
+	if found, err := s.recheck(ctx, c); found || err != nil {
+		return err
+	}
+	peers, err := s.peers(ctx)
 	if err != nil {
 		return err
 	}
-	tree := &tree{fetcher: fetcher, maxBytes: maxBytes}
-	if err := tree.walk(ctx, c, 0); err != nil {
-		return err
-	}
-	partial, err := os.OpenFile(s.partialPath(c), os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return err
-	}
-	defer partial.Close() //nolint:errcheck // Commit closes it first when all went well
-	if err := s.fill(ctx, fetcher, partial, tree, progress); err != nil {
-		return err
-	}
-	if _, err := partial.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	dag, err := modelfile.BuildFileDAG(partial)
-	if err != nil {
-		return err
-	}
-	if dag.Root != c {
-		// Every leaf matched its name, so the tree is another than ours.
-		_ = os.Remove(s.partialPath(c))
-		return fmt.Errorf("%w: its bytes are %s", ErrLayout, dag.Root)
-	}
-	if err := atomicfile.Commit(partial, s.filePath(c)); err != nil {
-		return err
-	}
-	now, err := stampOf(s.filePath(c))
-	if err != nil {
-		return err
-	}
-	s.writeIndex(c, now, dag)
-	s.keepFile(c, s.filePath(c), now, dag)
-	return nil
-}
-
-// tree is the leaves of a file, in order.
-type tree struct {
-	fetcher  exchange.Fetcher
-	maxBytes int64
-	leaves   []cid.Cid
-	size     int64 // by the root's own word; 0 for a file of one leaf
-}
-
-// walk fetches the inner nodes below c, depth first.
-func (t *tree) walk(ctx context.Context, c cid.Cid, depth int) error {
 	if c.Prefix().Codec == cid.Raw {
-		t.leaves = append(t.leaves, c)
-		if int64(len(t.leaves)-1)*modelfile.LeafBytes >= t.maxBytes {
-			return fmt.Errorf("%w: over %d bytes", ErrTooLarge, t.maxBytes)
-		}
-		return nil
+		return s.fetchLeaf(ctx, c, f, peers)
 	}
-	if c.Prefix() != innerPrefix || depth >= treeDepth {
-		return fmt.Errorf("%w: node %s at depth %d", ErrLayout, c, depth)
-	}
-	block, err := t.fetcher.GetBlock(ctx, c)
+	// The tree is small and takes no slot: whoever promises a file that nobody
+	// has keeps none from being fetched.
+	l, err := readLayout(ctx, c, f.maxBytes, peers.GetBlock)
 	if err != nil {
 		return err
 	}
-	node, err := merkledag.DecodeProtobuf(block.RawData())
+	release, err := s.slot(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: node %s: %w", ErrLayout, c, err)
+		return err
 	}
-	meta, err := unixfs.FSNodeFromBytes(node.Data())
-	if err != nil {
-		return fmt.Errorf("%w: node %s: %w", ErrLayout, c, err)
-	}
-	if meta.FileSize() > uint64(t.maxBytes) {
-		return fmt.Errorf("%w: declares %d bytes, limit %d", ErrTooLarge, meta.FileSize(), t.maxBytes)
-	}
-	if depth == 0 {
-		t.size = int64(meta.FileSize())
-	}
-	for _, link := range node.Links() {
-		if err := t.walk(ctx, link.Cid, depth+1); err != nil {
-			return err
-		}
-	}
-	return nil
+	defer release()
+	return s.download(ctx, l, peers.GetBlock, f.report)
 }
 
-// fill writes the leaves that file lacks, a few at a time. Leaves that an
-// earlier, cut off fetch wrote are hashed and kept.
-func (s *Store) fill(ctx context.Context, fetcher exchange.Fetcher, file *os.File, t *tree, progress Progress) error {
-	missing := map[cid.Cid][]int{}
-	var order []cid.Cid
-	var have int64
-	for i, leaf := range t.leaves {
-		if n, ok := leafOnDisk(file, i, leaf); ok {
-			have += n
+// recheck hashes what lies on disk under the name c.
+func (s *Store) recheck(ctx context.Context, c cid.Cid) (found bool, err error) {
+	release, err := s.slot(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	own := s.path(fileName(c))
+	paths := []string{own}
+	if known := s.file(c); known != nil {
+		s.forgetFile(known)
+		if known.path != own {
+			paths = []string{known.path, own}
+		}
+	}
+	for _, path := range paths {
+		f, err := s.check(ctx, c, path)
+		switch {
+		case err == nil:
+			s.keepFile(f)
+			return true, nil
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case errors.Is(err, fs.ErrNotExist):
 			continue
 		}
-		if missing[leaf] == nil {
-			order = append(order, leaf)
-		}
-		missing[leaf] = append(missing[leaf], i)
-	}
-	for len(order) > 0 {
-		batch := order[:min(len(order), leavesInFlight)]
-		order = order[len(batch):]
-		arriving, err := fetcher.GetBlocks(ctx, batch)
-		if err != nil {
-			return err
-		}
-		left := len(batch)
-		for block := range arriving {
-			for _, i := range missing[block.Cid()] {
-				if len(block.RawData()) > modelfile.LeafBytes {
-					return fmt.Errorf("%w: leaf %d of %d bytes", ErrLayout, i, len(block.RawData()))
-				}
-				if _, err := file.WriteAt(block.RawData(), int64(i)*modelfile.LeafBytes); err != nil {
-					return err
-				}
-				have += int64(len(block.RawData()))
-			}
-			left--
-			if progress != nil {
-				progress(have, max(t.size, have))
+		s.log.Error("file is fetched again", "cid", c, "error", err)
+		if path == own && c.Prefix().Codec != cid.Raw { // whose good leaves the fetch keeps
+			if err := s.root.Rename(fileName(c), partialName(c)); err != nil {
+				return false, fmt.Errorf("%w: %w", ErrDisk, err)
 			}
 		}
-		if left > 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			return fmt.Errorf("%w: %d leaves did not come", ErrAbsent, left)
-		}
 	}
-	return nil
-}
-
-// leafOnDisk reports whether leaf i of a partial file is there already, and its
-// length.
-func leafOnDisk(file *os.File, i int, leaf cid.Cid) (int64, bool) {
-	data := make([]byte, modelfile.LeafBytes)
-	n, err := file.ReadAt(data, int64(i)*modelfile.LeafBytes)
-	if n == 0 || (err != nil && err != io.EOF) {
-		return 0, false
-	}
-	got, err := leaf.Prefix().Sum(data[:n])
-	return int64(n), err == nil && got == leaf
+	return false, nil
 }

@@ -66,3 +66,48 @@ func TestMode(t *testing.T) {
 		t.Fatalf("mode %v", info.Mode())
 	}
 }
+
+// A link that leads out of the folder is replaced, not followed.
+func TestLinksAreNotFollowed(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "outside")
+	if err := os.WriteFile(outside, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(outside, filepath.Join(dir, "file")); err != nil {
+		t.Skip("no links here:", err)
+	}
+	if err := os.Symlink(filepath.Dir(outside), filepath.Join(dir, "folder")); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = root.Close() }()
+	if err := atomicfile.WriteIn(root, "file", []byte("new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := atomicfile.WriteIn(root, filepath.Join("folder", "outside"), []byte("new"), 0o600); err == nil {
+		t.Error("wrote through a link to a folder outside")
+	}
+	if data, err := os.ReadFile(outside); err != nil || string(data) != "old" {
+		t.Errorf("the file outside holds %q, %v", data, err)
+	}
+}
+
+// What a killed process left behind is in nobody's way.
+func TestTemporaryFilesDoNotCollide(t *testing.T) {
+	dir := t.TempDir()
+	stale := filepath.Join(dir, atomicfile.TempPrefix+"name.0")
+	if err := os.WriteFile(stale, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "name")
+	if err := atomicfile.Write(path, []byte("whole"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != "whole" {
+		t.Errorf("%q, %v", data, err)
+	}
+}
