@@ -152,6 +152,7 @@ func TestOfficialClientChats(t *testing.T) {
 	p := chat("hi")
 	p.Logprobs, p.TopLogprobs = param.NewOpt(true), param.NewOpt(int64(1))
 	p.Stop.OfStringArray = []string{"zz", "yy"}
+	p.Seed = param.NewOpt(int64(7)) // one that draws neither
 	answer, err := client.Chat.Completions.New(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
