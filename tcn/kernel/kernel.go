@@ -66,4 +66,37 @@ type Set struct {
 	//
 	//	x [width]
 	RoundBF16 func(x []float32)
+
+	// Hadamard rotates a row: signs, then an unnormalised Walsh–Hadamard
+	// transform of each [HadamardBlock] numbers, butterflies (a+b, a-b) at
+	// strides 1, 2, 4, …
+	//
+	//	out, x [width]   signs [⌈width/8⌉]   out may be x
+	//
+	// Bit c mod 8 of signs[c/8] set turns the sign of x[c].
+	Hadamard func(out, x []float32, signs []byte)
+
+	// QuantizeRow makes x row i of q: with m the largest magnitude, the scale
+	// is s = m/127 and q = clamp(round-half-even(x/s), -127, 127); where s would
+	// be below 2^-126 the scale and all q are 0. It returns false if x holds a
+	// number that is not finite; then all q are 0 and the scale is not a number,
+	// so that no result of this row is one.
+	//
+	//	x [q.Cols]   0 ≤ i < q.N
+	//
+	// Rows are independent: several may be filled at the same time.
+	QuantizeRow func(q *Int8Rows, i int, x []float32) bool
+
+	// MatMulQ2 computes y[i, r] = (float32(Σ q[i, c]·w[r, c]) · x.Scale[i]) · scale[r]
+	// for every row i of x and every weight row r in [lo, hi), where w is -3, -1,
+	// 1 or 3 for the codes 0 to 3. lo is a multiple of [LineRows], and so is hi,
+	// or it is rows.
+	//
+	//	y [x.N, rows]   codes [⌈rows/16⌉, ⌈x.Cols/16⌉, 64]   scale [rows]
+	MatMulQ2 func(y []float32, x *Int8Rows, codes []byte, scale []float32, rows, lo, hi int)
+
+	// MatMulQ8 is MatMulQ2 for 8-bit weights, w = int8 of the code.
+	//
+	//	codes [⌈rows/16⌉, ⌈x.Cols/16⌉, 256]
+	MatMulQ8 func(y []float32, x *Int8Rows, codes []byte, scale []float32, rows, lo, hi int)
 }

@@ -2,6 +2,9 @@ package kernel
 
 //go:generate go -C asm run . -level avx512 -out ../avx512_amd64.s -stubs ../avx512_amd64.go -pkg kernel
 //go:generate go -C asm run . -level avx2 -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg kernel
+//go:generate go -C asm run . -level avx512 -quant -out ../quantavx512_amd64.s -stubs ../quantavx512_amd64.go -pkg kernel
+//go:generate go -C asm run . -level avx2 -quant -out ../quantavx2_amd64.s -stubs ../quantavx2_amd64.go -pkg kernel
+//go:generate go -C asm run . -level vnni -quant -out ../quantvnni_amd64.s -stubs ../quantvnni_amd64.go -pkg kernel
 
 import (
 	"errors"

@@ -12,10 +12,15 @@ import (
 func native() []*Set {
 	var sets []*Set
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512BW {
-		sets = append(sets, avx512.set())
+		// All that have these have AVX2 too; dot products of bytes came later.
+		q2, q8 := &q2AVX2, &q8AVX2
+		if cpu.X86.HasAVX512VNNI {
+			q2, q8 = &q2VNNI, &q8VNNI
+		}
+		sets = append(sets, avx512.set().quantize(&quantAVX512, q2, q8))
 	}
 	if cpu.X86.HasAVX2 {
-		sets = append(sets, avx2.set())
+		sets = append(sets, avx2.set().quantize(&quantAVX2, &q2AVX2, &q8AVX2))
 	}
 	return sets
 }

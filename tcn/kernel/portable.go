@@ -12,6 +12,11 @@ func Portable() *Set {
 		Gate:      portableGate,
 		AddScaled: portableAddScaled,
 		RoundBF16: portableRoundBF16,
+
+		Hadamard:    portableHadamard,
+		QuantizeRow: portableQuantizeRow,
+		MatMulQ2:    portableMatMulQ2,
+		MatMulQ8:    portableMatMulQ8,
 	}
 }
 

@@ -4,13 +4,23 @@ set -euo pipefail
 cd "$(dirname "$0")"
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
-for level in avx512 avx2; do
-	go run . -level "$level" -out "$fresh/${level}_amd64.s" -stubs "$fresh/${level}_amd64.go" -pkg kernel
-	for file in "${level}_amd64.s" "${level}_amd64.go"; do
+
+# check NAME FLAGS…: the files called NAME.
+check() {
+	local name=$1
+	shift
+	go run . "$@" -out "$fresh/${name}_amd64.s" -stubs "$fresh/${name}_amd64.go" -pkg kernel
+	for file in "${name}_amd64.s" "${name}_amd64.go"; do
 		# The first line holds the command, and with it the folder written to.
 		if ! diff <(tail -n +2 "../$file") <(tail -n +2 "$fresh/$file"); then
 			echo "$file is not what the generator writes: go generate ./tcn/kernel" >&2
 			exit 1
 		fi
 	done
-done
+}
+
+check avx512 -level avx512
+check avx2 -level avx2
+check quantavx512 -level avx512 -quant
+check quantavx2 -level avx2 -quant
+check quantvnni -level vnni -quant

@@ -23,6 +23,7 @@ type level struct {
 // 512-bit or four 256-bit registers per product of an input and a weight row.
 var levels = map[string]*level{
 	"avx512": {suffix: "AVX512", lanes: 16, tiles: []shape{{1, 1}, {1, 4}, {2, 4}, {3, 3}, {4, 3}}},
+	"vnni":   {suffix: "VNNI", lanes: 16},
 	"avx2":   {suffix: "AVX2", lanes: 8, tiles: []shape{{1, 1}, {1, 3}, {2, 1}, {3, 1}}},
 }
 
