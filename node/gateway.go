@@ -158,6 +158,16 @@ func (g *gateways) unregister(id wire.SessionID) {
 	delete(g.open, id)
 }
 
+// expired tells the generations that a peer is silent.
+func (g *gateways) expired(peer string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, gen := range g.open {
+		// Not here: a step may have to wait for a slow caller.
+		g.running.Go(func() { gen.step(session.LeaseExpired{Peer: peer}) })
+	}
+}
+
 // active is how many prompts are being answered.
 func (g *gateways) active() int {
 	g.mu.Lock()

@@ -94,6 +94,10 @@ func (n *Node) follow(owns bool) {
 				n.load(tcn.Range(effect.Range), loads, loaded)
 			case shardmap.Release:
 				n.unload(tcn.Range(effect.Range), loads)
+			case shardmap.Lost:
+				if effect.Cause == shardmap.Expired {
+					n.gateways.expired(string(effect.Node))
+				}
 			case shardmap.Refused:
 				n.log.Error("the shard map refused", "error", effect.Err)
 			}

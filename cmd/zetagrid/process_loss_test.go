@@ -91,9 +91,9 @@ func underWay(t *testing.T, node *process, n int) <-chan cutOff {
 	return ended
 }
 
-// testLoss kills the only owner of two blocks while a prompt runs. When its
-// lease has run out, prompts are told what is missing; the one under way ends
-// with a typed error behind a true prefix.
+// testLoss kills the only owner of two blocks while a prompt runs. A prompt given
+// before the grid knows ends when its lease runs out, later ones are told at once
+// what is missing; the one under way ends with a typed error behind a true prefix.
 func testLoss(t *testing.T, p program) {
 	model := p.model(t, "--seed", "8")
 	owners, gateway := threeAndGateway(t, p, model)
@@ -101,12 +101,20 @@ func testLoss(t *testing.T, p program) {
 	killed := time.Now()
 	since := func() time.Duration { return time.Since(killed).Round(time.Millisecond) }
 	owners[1].signal(t, syscall.SIGKILL)
+	if err := owners[1].wait(t); err == nil {
+		t.Error("a killed process exits as if it had ended")
+	}
+	var typed *api.Error
+	_, err := sampled.ask(t.Context(), gateway.API, nil)
+	if !errors.As(err, &typed) || !slices.Contains([]string{"hop_lost", "blocks_missing"}, typed.Code) {
+		t.Errorf("a prompt over a chain that is dead already: %v, want a lost hop", err)
+	}
+	t.Logf("%v after the kill: %v", since(), err)
 
 	lost := []api.Span{{2, 4}}
 	await(t, "blocks 2-4 are missing", func() bool { return slices.Equal(gateway.status(t).Missing, lost) })
 	t.Logf("missing %v after the kill", since())
-	var typed *api.Error
-	_, err := sampled.ask(t.Context(), gateway.API, nil)
+	_, err = sampled.ask(t.Context(), gateway.API, nil)
 	if !errors.As(err, &typed) || typed.Status != http.StatusServiceUnavailable ||
 		typed.Code != "blocks_missing" || !slices.Equal(typed.Missing, lost) {
 		t.Errorf("a prompt is told %#v (%v), want 503 and the missing blocks", typed, err)

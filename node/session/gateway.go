@@ -32,6 +32,8 @@ type (
 		Hop    int
 		Reason string
 	}
+	// LeaseExpired: the grid heard nothing of Peer for the length of its lease.
+	LeaseExpired struct{ Peer string }
 	// Sending: the frame of rows at Position is being sent now, from which its
 	// lap is timed and its deadline counts; without it, from the Step that made it.
 	Sending struct{ Position uint64 }
@@ -43,14 +45,15 @@ type (
 	Canceled struct{}
 )
 
-func (Started) input()  {}
-func (Opened) input()   {}
-func (Refused) input()  {}
-func (HopLost) input()  {}
-func (Sending) input()  {}
-func (Returned) input() {}
-func (Ticked) input()   {}
-func (Canceled) input() {}
+func (Started) input()      {}
+func (Opened) input()       {}
+func (LeaseExpired) input() {}
+func (Refused) input()      {}
+func (HopLost) input()      {}
+func (Sending) input()      {}
+func (Returned) input()     {}
+func (Ticked) input()       {}
+func (Canceled) input()     {}
 
 // Effects of a Gateway; Send is also a Worker's.
 type (
@@ -174,6 +177,8 @@ func (g *Gateway) Step(now time.Duration, in Input) []Effect {
 		return g.fail(refusal(g.hopName(in.Hop), in.Code, in.Text))
 	case HopLost:
 		return g.fail(fmt.Errorf("%w: %s: %s", ErrHopLost, g.hopName(in.Hop), in.Reason))
+	case LeaseExpired:
+		return g.expired(in.Peer)
 	case Sending:
 		for i := range g.flight {
 			if g.flight[i].position == in.Position {
@@ -190,6 +195,18 @@ func (g *Gateway) Step(now time.Duration, in Input) []Effect {
 		return []Effect{WakeAt{g.deadline}}
 	case Canceled:
 		return g.fail(ErrCanceled)
+	}
+	return nil
+}
+
+// expired gives up on a chain with a hop that is silent since before it opened:
+// nobody has waited for long, and another chain may do. From a hop that has opened
+// a late answer is worth more, and its lap has a deadline.
+func (g *Gateway) expired(peer string) []Effect {
+	for i, hop := range g.plan.Hops {
+		if hop.Peer == peer && !g.opened[i] {
+			return g.fail(fmt.Errorf("%w: %s: its lease ran out before it opened", ErrHopLost, g.hopName(i)))
+		}
 	}
 	return nil
 }

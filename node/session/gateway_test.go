@@ -20,6 +20,7 @@ func TestErrorsNameTheHop(t *testing.T) {
 		want []string
 	}{
 		{"lost", HopLost{1, "no route"}, 0, []string{hop, "no route"}},
+		{"silent", LeaseExpired{"b"}, 0, []string{hop, "lease ran out"}},
 		{"refused", Refused{1, wire.CodeNoSlot, "16 sessions"}, 0, []string{hop, "no free slot", `"16 sessions"`}},
 		{"refused without a text", Refused{1, wire.CodeNoSlot, ""}, 0, []string{hop, "no free slot"}},
 		{"text of a stranger", Refused{1, wire.CodeStage, "\x1b[2J"}, 0, []string{hop, `"\x1b[2J"`}},

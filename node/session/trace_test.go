@@ -63,6 +63,8 @@ func (p *gatewayPlay) step(t *testing.T, d *datadriven.TestData) string {
 		return p.effects(Refused{hop, codeArg(t, d), d.Input})
 	case "lost":
 		return p.effects(HopLost{hop, d.Input})
+	case "expired":
+		return p.effects(LeaseExpired{d.Input})
 	case "return":
 		var effects strings.Builder
 		times := 1
