@@ -74,7 +74,7 @@ func (s *Store) download(ctx context.Context, l layout, get getBlock, progress P
 			err = errors.Join(err, s.root.Remove(name))
 		}
 	}()
-	lacking, have, err := l.lacking(ctx, partial)
+	lacking, have, err := l.lacking(ctx, partial, progress)
 	if err != nil {
 		return err
 	}
@@ -117,13 +117,14 @@ type want struct {
 
 // lacking hashes what an earlier try left in a partial file. It returns the
 // leaves that are not there, each once, and how many bytes are.
-func (l *layout) lacking(ctx context.Context, partial io.ReaderAt) (lacking []want, have int64, err error) {
+func (l *layout) lacking(ctx context.Context, partial io.ReaderAt, progress Progress) (lacking []want, have int64, err error) {
 	known := map[cid.Cid]int{}
 	buffer := make([]byte, modelfile.LeafBytes)
 	for i, leaf := range l.leaves {
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
 		}
+		progress(have, l.size)
 		data := buffer[:l.leafSize(i)]
 		n, err := partial.ReadAt(data, int64(i)*modelfile.LeafBytes)
 		if err != nil && err != io.EOF {

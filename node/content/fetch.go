@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"time"
 
 	"github.com/ipfs/go-cid"
 )
@@ -145,12 +146,32 @@ func (s *Store) bring(ctx context.Context, c cid.Cid, f *flight) error {
 	if err != nil {
 		return err
 	}
-	release, err := s.slot(ctx)
-	if err != nil {
-		return err
+	return s.inTurn(ctx, l, peers.GetBlock, f.report)
+}
+
+// inTurn downloads the file of l in a slot, which it gives to others for a while
+// whenever no leaf comes for idleTime.
+func (s *Store) inTurn(ctx context.Context, l layout, get getBlock, progress Progress) error {
+	for {
+		release, err := s.slot(ctx)
+		if err != nil {
+			return err
+		}
+		turn, end := context.WithCancel(ctx)
+		idle := time.AfterFunc(idleTime, end)
+		err = s.download(turn, l, get, func(have, size int64) {
+			idle.Reset(idleTime)
+			progress(have, size)
+		})
+		passed := turn.Err() != nil && ctx.Err() == nil
+		idle.Stop()
+		end()
+		release()
+		if err == nil || !passed || errors.Is(err, ErrDisk) {
+			return err
+		}
+		s.log.Debug("no leaf came", "cid", l.root, "within", idleTime)
 	}
-	defer release()
-	return s.download(ctx, l, peers.GetBlock, f.report)
 }
 
 // recheck hashes what lies on disk under the name c.

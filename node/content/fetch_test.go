@@ -3,7 +3,6 @@ package content
 import (
 	"bytes"
 	"context"
-	"errors"
 	"os"
 	"runtime"
 	"slices"
@@ -304,120 +303,6 @@ func TestSwap(t *testing.T) {
 		take(t, a, g.root, g.data)
 		take(t, b, g.root, g.data)
 	}
-}
-
-// filesAtOnce files are written at once; one more waits for its turn.
-func TestFilesAtOnce(t *testing.T) {
-	giver, taker := pair(t)
-	data, dag, _ := give(t, giver, 1, 2*leafBytes)
-	for range filesAtOnce - 1 {
-		taker.slots <- struct{}{}
-	}
-	take(t, taker, dag.Root, data) // in the last slot
-	data, dag, _ = give(t, giver, 2, 2*leafBytes)
-	taker.slots <- struct{}{}
-	ctx, cancel := context.WithCancel(t.Context())
-	waited := make(chan error)
-	go func() {
-		_, err := taker.File(ctx, dag.Root, plenty, nil)
-		waited <- err
-	}()
-	waitAboard(taker, dag.Root, 1)
-	cancel()
-	wantError(t, <-waited, context.Canceled)
-	<-taker.slots
-	take(t, taker, dag.Root, data)
-}
-
-// No more than leavesAtOnce leaves are asked for at once.
-func TestLeavesAtOnce(t *testing.T) {
-	l := layout{size: 3 * leavesAtOnce * leafBytes}
-	leaf := mustBlock(t, make([]byte, leafBytes), rawCID(t, make([]byte, leafBytes)))
-	var lacking []want
-	for i := range 3 * leavesAtOnce {
-		lacking = append(lacking, want{leaf: leaf.Cid(), at: []int{i}})
-	}
-	var mu sync.Mutex
-	var now, most int
-	full := make(chan struct{})
-	get := func(ctx context.Context, _ cid.Cid) (blocks.Block, error) {
-		mu.Lock()
-		now++
-		most = max(most, now)
-		if now == leavesAtOnce {
-			select {
-			case <-full:
-			default:
-				close(full)
-			}
-		}
-		mu.Unlock()
-		<-full // nothing comes until all the slots are taken
-		mu.Lock()
-		now--
-		mu.Unlock()
-		return leaf, ctx.Err()
-	}
-	check(t, l.fill(t.Context(), nowhere{}, lacking, 0, get, func(int64, int64) {}))
-	if most != leavesAtOnce {
-		t.Errorf("%d leaves at once, want %d", most, leavesAtOnce)
-	}
-}
-
-// nowhere takes all that is written.
-type nowhere struct{}
-
-func (nowhere) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
-
-// refusing is a disk that takes nothing.
-type refusing struct{}
-
-var errRefused = errors.New("refused")
-
-func (refusing) WriteAt([]byte, int64) (int, error) { return 0, errRefused }
-
-// A disk that refuses a write, has no room or cannot commit leaves nothing.
-func TestDiskRefuses(t *testing.T) {
-	data := randomBytes(1, 3*leafBytes)
-	path, dag := outside(t, data)
-	leaf := mustBlock(t, data[:leafBytes], dag.Leaves[0])
-	l := layout{size: 3 * leafBytes}
-	err := l.fill(t.Context(), refusing{}, []want{{leaf.Cid(), []int{0}}}, 0, memory(leaf), func(int64, int64) {})
-	wantError(t, err, ErrDisk)
-	wantError(t, err, errRefused)
-
-	giver, taker := pair(t)
-	check(t, giver.addFile(t.Context(), dag.Root, path))
-	_, small, _ := give(t, giver, 2, 1000)
-	nothing := map[string]int{filesDir: 0, indexDir: 0, partialDir: 0}
-
-	room := func(n uint64) func(string) (uint64, error) {
-		return func(string) (uint64, error) { return n, nil }
-	}
-	for root, size := range map[cid.Cid]uint64{dag.Root: 3 * leafBytes, small.Root: 1000} {
-		taker.room = room(size - 1)
-		_, err = taker.File(t.Context(), root, plenty, nil)
-		wantError(t, err, ErrDisk)
-	}
-	taker.room = func(string) (uint64, error) { return 0, errRefused }
-	_, err = taker.File(t.Context(), dag.Root, plenty, nil)
-	wantError(t, err, errRefused)
-	holds(t, taker, nothing)
-
-	// What is there already needs no room.
-	check(t, os.WriteFile(taker.path(partialName(dag.Root)), data[:2*leafBytes], 0o600))
-	taker.room = room(leafBytes)
-	take(t, taker, dag.Root, data)
-
-	// A complete file that cannot get its name is not kept either.
-	taker.room = room(plenty)
-	other, otherDAG, _ := give(t, giver, 3, 2*leafBytes)
-	check(t, os.RemoveAll(taker.path(filesDir)))
-	_, err = taker.File(t.Context(), otherDAG.Root, plenty, nil)
-	wantError(t, err, ErrDisk)
-	holds(t, taker, map[string]int{partialDir: 0})
-	check(t, os.MkdirAll(taker.path(filesDir), 0o700))
-	take(t, taker, otherDAG.Root, other)
 }
 
 // Only sha2-256 CIDs of the right codec are looked for.

@@ -23,6 +23,10 @@ const (
 	// filesAtOnce bounds the files written or hashed at once; others wait.
 	filesAtOnce = 4
 
+	// idleTime is how long a file whose leaves do not come keeps others waiting:
+	// as long as a QUIC connection takes to notice that its peer is gone.
+	idleTime = 30 * time.Second
+
 	// leavesAtOnce bounds the leaves of one file that are under way, and so the
 	// memory that fetches hold: 4 files of 16 MiB keep a 10 Gbit/s line busy.
 	leavesAtOnce = 16
