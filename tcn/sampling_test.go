@@ -186,6 +186,32 @@ func TestSamplerEdges(t *testing.T) {
 	}
 }
 
+// TestSamplerBounds: at the very bound top-p is reached, and the draw is not.
+func TestSamplerBounds(t *testing.T) {
+	var halves [256]float32 // two bytes of probability 1/2
+	for b := range halves {
+		halves[b] = -200
+	}
+	halves[3], halves[7] = 1, 1
+	var d distribution
+	if !d.soften(&halves, 1) {
+		t.Fatal("infinite")
+	}
+	d.sort()
+	if got := d.prefix(0.5); got != 1 {
+		t.Errorf("top-p 1/2 keeps %d bytes, want 1", got)
+	}
+	const below = 0.5 - 1.0/(1<<24)
+	for _, c := range []struct {
+		u    float32
+		want byte
+	}{{0, 3}, {below, 3}, {0.5, 7}, {1 - 1.0/(1<<24), 7}} {
+		if got := d.pick(c.u); got != c.want {
+			t.Errorf("u = %v draws %d, want %d", c.u, got, c.want)
+		}
+	}
+}
+
 // TestDrawsFollowProbabilities: over many positions each byte comes about as
 // often as its probability says.
 func TestDrawsFollowProbabilities(t *testing.T) {

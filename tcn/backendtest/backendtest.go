@@ -56,6 +56,7 @@ func Run(t *testing.T, b tcn.Backend) {
 				{"truncate", truncate},
 				{"history", history},
 				{"steady", steady},
+				{"skipped", skipped},
 				{"refused loads", refusedLoads},
 				{"refused works", refusedWorks},
 				{"digest", digest},

@@ -2,6 +2,7 @@ package backendtest
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/zetagrid/zetagrid/tcn"
@@ -191,4 +192,29 @@ func steady(t *testing.T, b tcn.Backend, c Case, m *Model) {
 	if state.Range() != sub || state.Position() != 500 {
 		t.Errorf("state of %v at %d, want %v at 500", state.Range(), state.Position(), sub)
 	}
+}
+
+// skipped: a block with r = 0 is not computed at all. Its small parameters would
+// overflow, and a zero keeps its sign, which x + 0·(F(x) - x) would take.
+func skipped(t *testing.T, b tcn.Backend, c Case, m *Model) {
+	const n = 20
+	r := tcn.Range{Lo: 1, Hi: 2}
+	layers := make([]tcn.SmallLayer, len(m.Small[r.Lo].Layers))
+	for i := range layers {
+		gain := make([]float32, c.Config.DModel)
+		for j := range gain {
+			gain[j] = math.MaxFloat32
+		}
+		layers[i] = tcn.SmallLayer{NormGain: gain, Scale: 1}
+	}
+	variant := &tcn.Variant{Range: r, Small: []*tcn.Small{{Layers: layers}}}
+	rows := m.Embed(Text(c.Seed, n))
+	for i := range rows {
+		if i%3 == 0 {
+			rows[i] = float32(math.Copysign(0, -1))
+		}
+	}
+	stage := open(t, b, m, r)
+	got := feed(t, stage, newState(t, stage, r, 0), variant, rows, 0, n, 7)
+	equal(t, "a skipped block's rows", got, rows, c.Config.DModel)
 }
