@@ -2,6 +2,8 @@ package node
 
 import (
 	"errors"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -101,4 +103,103 @@ func TestUnknownNames(t *testing.T) {
 			t.Errorf("model %q soul %.20q: %v, want %v", c.model, c.soul, err, c.want)
 		}
 	}
+}
+
+// TestFalseHops plays the hop of a chain of one: what it does wrong ends the
+// prompt with an error that says so, and leaves nothing behind.
+func TestFalseHops(t *testing.T) {
+	dir := seededFolder(t, sixBlocks)
+	for _, c := range []struct {
+		name string
+		play func(t *testing.T, h falseHop)
+		want error
+		text string
+	}{
+		{"answer for another session", func(t *testing.T, h falseHop) {
+			h.send(t, h.control, wire.Header{Kind: wire.KindOpened, Session: wire.SessionID{1}})
+		}, session.ErrHopLost, "another session"},
+		{"answer of another hop", func(t *testing.T, h falseHop) {
+			h.send(t, h.control, wire.Header{Kind: wire.KindOpened, Session: h.id, Hop: 1})
+		}, session.ErrHopLost, "another session"},
+		{"rows on the control stream", func(t *testing.T, h falseHop) {
+			h.send(t, h.control, wire.Header{Kind: wire.KindRows, Session: h.id, Rows: 1})
+		}, session.ErrHopLost, "kind 5"},
+		{"refusal", func(t *testing.T, h falseHop) {
+			h.send(t, h.control, wire.Header{Kind: wire.KindRefused, Session: h.id, Code: wire.CodeNoSlot})
+		}, session.ErrBusy, "no free slot"},
+		{"no frame at all", func(t *testing.T, h falseHop) {
+			if _, err := h.control.Write(make([]byte, wire.HeaderBytes)); err != nil {
+				t.Error(err)
+			}
+		}, session.ErrHopLost, "bad frame"},
+		{"rows back before they were sent", func(t *testing.T, h falseHop) {
+			h.send(t, h.attach("self"), wire.Header{Kind: wire.KindRows, Session: h.id, Hop: 1, Rows: 1, Timings: 1})
+		}, session.ErrRefused, "not asked for"},
+		{"stranger's rows, a second stream, then the end of the first", func(t *testing.T, h falseHop) {
+			refused := func(who string, s stream) {
+				if _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+					t.Errorf("%s: %v", who, err)
+				}
+			}
+			refused("a stranger", h.attach("stranger"))
+			first := h.attach("self")
+			eventually(t, "attached", func() bool {
+				h.gen.mu.Lock()
+				defer h.gen.mu.Unlock()
+				return h.gen.back != nil
+			})
+			refused("a second stream", h.attach("self"))
+			hangUp(first)
+		}, session.ErrHopLost, "EOF"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := startNode(t, Options{Model: dir, Offline: true})
+			waitReady(t, n)
+			n.gateways.links = newLinks(n.links.self, nil) // nobody but the test accepts
+			g, err := n.Generate(t.Context(), prompts(1, 4, 0)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := falseHop{node: n, gen: g, control: (<-n.gateways.links.local).stream}
+			var open wire.Frame
+			if err := open.Read(h.control); err != nil {
+				t.Fatal(err)
+			}
+			h.id = open.Session
+			c.play(t, h)
+			if _, err := g.Next(); !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%v, want %v that says %q", err, c.want, c.text)
+			}
+			if err := g.Close(); err != nil || n.gateways.active() != 0 {
+				t.Errorf("%d are active, %v", n.gateways.active(), err)
+			}
+			if _, err := h.control.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+				t.Errorf("the control stream is still there: %v", err)
+			}
+		})
+	}
+}
+
+// falseHop is the hop of a gateway's chain, played by a test.
+type falseHop struct {
+	node    *Node
+	gen     *Generation
+	control stream
+	id      wire.SessionID
+}
+
+func (h falseHop) send(t *testing.T, s stream, head wire.Header) {
+	t.Helper()
+	head.Epoch = 1
+	if err := writeFrame(s, &wire.Frame{Header: head}); err != nil {
+		t.Error(err)
+	}
+}
+
+// attach opens the stream of rows back, as a peer.
+func (h falseHop) attach(peer string) stream {
+	near, far := net.Pipe()
+	attach := &wire.Frame{Header: wire.Header{Kind: wire.KindAttach, Session: h.id, Epoch: 1, Hop: 1}}
+	go h.node.gateways.rows(incoming{peer, pipe{far}}, attach)
+	return pipe{near}
 }

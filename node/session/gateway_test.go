@@ -53,6 +53,27 @@ func TestLateLapNamesThePosition(t *testing.T) {
 	}
 }
 
+// TestDeadlineCountsFromSending: rows that waited before they were sent have
+// their whole lap yet.
+func TestDeadlineCountsFromSending(t *testing.T) {
+	g := newGateway(t, requestOf("a", 1), tcn.Range{Lo: 0, Hi: 6})
+	g.Step(0, Started{})
+	g.Step(0, Opened{0})
+	const sent = LapTimeoutMin - 1
+	if got := g.Step(sent, Sending{Position: 0}); len(got) != 1 || got[0] != (WakeAt{sent + LapTimeoutMin}) {
+		t.Errorf("sending has the effects %v", got)
+	}
+	if got := g.Step(sent, Sending{Position: 1}); len(got) != 0 {
+		t.Errorf("sending what is not in flight has the effects %v", got)
+	}
+	if got := g.Step(sent+LapTimeoutMin-1, Ticked{}); len(got) != 1 || got[0] != (WakeAt{sent + LapTimeoutMin}) {
+		t.Errorf("before the deadline: %v", got)
+	}
+	if err := endOf(t, g.Step(sent+LapTimeoutMin, Ticked{})).Err; !errors.Is(err, ErrDeadline) {
+		t.Errorf("at the deadline: %v", err)
+	}
+}
+
 // TestRequestIsNotChanged: the prompt, and what lies behind it, stay the
 // caller's.
 func TestRequestIsNotChanged(t *testing.T) {
