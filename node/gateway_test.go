@@ -29,7 +29,13 @@ func TestSlowCaller(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.Close() //nolint:errcheck // always nil
-	eventually(t, "full", func() bool { return len(g.pieces) >= piecesQueued })
+	eventually(t, "held back", func() bool {
+		if !g.mu.TryLock() {
+			return false
+		}
+		defer g.mu.Unlock()
+		return len(g.pieces) >= piecesQueued && len(g.out) == 1 && !g.writing
+	})
 	asked := make(chan session.Usage)
 	go func() { asked <- g.Usage() }()
 	select {
