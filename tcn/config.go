@@ -18,6 +18,18 @@ const (
 	BF16 Number = "bf16"
 )
 
+// Weights names how a Genome's matrices are stored. It is part of the arithmetic:
+// products with quantized matrices follow rules of their own.
+type Weights string
+
+const (
+	// WeightsF32 is float32 numbers. A complete config says it by leaving the
+	// field empty, so that a Genome has one encoding.
+	WeightsF32 Weights = "f32"
+	// WeightsQ2 is the 2-bit form of package quant.
+	WeightsQ2 Weights = "q2"
+)
+
 // Config is the blueprint of the network; every size derives from it. It is the
 // "config" of a Genome manifest, field for field.
 type Config struct {
@@ -33,6 +45,10 @@ type Config struct {
 	RMSEps         float32 `json:"rms_eps"`
 	State          Number  `json:"state"`    // rounding of conv inputs; "" in an input config: f32
 	Boundary       Number  `json:"boundary"` // rounding at block boundaries; "" in an input config: f32
+
+	// Weights is how the matrices are stored: "" for float32, or WeightsQ2. In
+	// an input config WeightsF32 is the same as "".
+	Weights Weights `json:"weights,omitempty"`
 }
 
 // Range is a half-open range of Fractal Blocks [Lo, Hi).

@@ -90,6 +90,22 @@ func TestWithDefaults(t *testing.T) {
 	}
 }
 
+// TestWeightsInJSON: the field is not there for float32, so configs and Genomes
+// from before it are what they were.
+func TestWeightsInJSON(t *testing.T) {
+	for weights, want := range map[Weights]bool{"": false, WeightsF32: false, WeightsQ2: true} {
+		c := published()
+		c.Weights = weights
+		text, err := json.Marshal(c.WithDefaults())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(text), `"weights"`); got != want {
+			t.Errorf("%q: %s", weights, text)
+		}
+	}
+}
+
 // TestLimits takes every limit of a Config to its end and one past it.
 func TestLimits(t *testing.T) {
 	nan := float32(math.NaN())
@@ -138,6 +154,9 @@ func TestLimits(t *testing.T) {
 		{"state", func(c *Config) { c.State = "" }},
 		{"state", func(c *Config) { c.State = "f16" }},
 		{"boundary", func(c *Config) { c.Boundary = "" }},
+		{"", func(c *Config) { c.Weights = WeightsQ2 }},
+		{"weights", func(c *Config) { c.Weights = WeightsF32 }}, // a complete config leaves it out
+		{"weights", func(c *Config) { c.Weights = "q4" }},
 		{"", func(c *Config) { c.RMSEps = 1 }},
 		{"rms_eps", func(c *Config) { c.RMSEps = 0 }},
 		{"rms_eps", func(c *Config) { c.RMSEps = 1.5 }},

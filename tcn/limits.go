@@ -1,13 +1,17 @@
 package tcn
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/zetagrid/zetagrid/tcn/quant"
+)
 
 // Limits on what a Config, which may come from a stranger's manifest, can ask
 // for. Config.Validate enforces them before anything is allocated.
 const (
-	// MaxFanIn bounds d_model and d_ff: 131,072 products of two int8 numbers of
-	// magnitude 127 still fit the int32 sum of a quantized product.
-	MaxFanIn = 131_072
+	// MaxFanIn bounds d_model and d_ff, 131,072: as many products of two int8
+	// numbers of magnitude 127 still fit the int32 sum of a quantized product.
+	MaxFanIn = quant.MaxCols
 
 	// MaxLayers bounds n_layers, and with it the blocks and the tile CIDs a
 	// manifest lists. The deepest model planned has a few hundred.

@@ -22,6 +22,10 @@ const (
 	seedInB
 	seedOutA
 	seedOutB
+	seedInCodes
+	seedInSigns
+	seedOutCodes
+	seedOutSigns
 )
 
 // seeded returns n numbers evenly spread over mean ± √3·deviation. The stream
@@ -55,13 +59,21 @@ func SeededLayers(c Config, seed uint64, b int) []LayerF32 {
 	return layers
 }
 
-// SeededBlock is [SeededLayers] as a Block. Errors: [ErrConfig], [ErrRange].
+// SeededBlock is [SeededLayers], or [SeededLayersQ2] if c says so, as a Block.
+// Errors: [ErrConfig], [ErrRange].
 func SeededBlock(c Config, seed uint64, b int) (*Block, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	if err := checkRange(Range{b, b + 1}, c.All()); err != nil {
 		return nil, err
+	}
+	if c.Weights == WeightsQ2 {
+		layers, err := SeededLayersQ2(c, seed, b)
+		if err != nil {
+			return nil, err
+		}
+		return NewBlockQ2(c, b, layers)
 	}
 	return NewBlockF32(c, b, SeededLayers(c, seed, b))
 }

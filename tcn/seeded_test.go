@@ -39,6 +39,53 @@ func TestSeededIsPinned(t *testing.T) {
 	}
 }
 
+// TestSeededQ2IsPinned: nor may a seeded 2-bit model.
+func TestSeededQ2IsPinned(t *testing.T) {
+	c := smallConfig(CellRelease)
+	c.DModel, c.DFF, c.Weights = 52, 70, WeightsQ2
+	hash := sha256.New()
+	for b := range c.Blocks() {
+		layers, err := SeededLayersQ2(c, 9, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range layers {
+			for _, part := range []any{
+				l.In.Codes(), l.In.Scale(), l.In.Signs(), l.Conv, l.Out.Codes(), l.Out.Scale(), l.Out.Signs(),
+			} {
+				if err := binary.Write(hash, binary.LittleEndian, part); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	const want = "3572b1b38ca08fcad239fa007728f44d868c0d05172fac975b85718563b28d46"
+	if got := hex.EncodeToString(hash.Sum(nil)); got != want {
+		t.Errorf("digest %s, want %s", got, want)
+	}
+}
+
+// TestSeededQ2IsLively: rows of a 2-bit model keep the size of a float32 one's,
+// within a factor, and it writes text like one.
+func TestSeededQ2IsLively(t *testing.T) {
+	for _, cell := range []Cell{CellRelease, CellPaper} {
+		c := smallConfig(cell)
+		c.DModel, c.DFF, c.Weights = 48, 96, WeightsQ2
+		g := newGenerator(t, NewCPU(nil), c, 5)
+		text := g.write(t, []byte("a"), 200, Sampling{Temperature: 1, Seed: 1})
+		printable, seen := 0, map[byte]bool{}
+		for _, b := range text {
+			seen[b] = true
+			if b == '\n' || b >= ' ' && b <= '~' {
+				printable++
+			}
+		}
+		if printable < 150 || len(seen) < 20 {
+			t.Errorf("%s: %d of 200 bytes printable, %d different: %q", cell, printable, len(seen), text)
+		}
+	}
+}
+
 func TestSeededRefuses(t *testing.T) {
 	c := smallConfig(CellRelease)
 	for _, r := range []struct {

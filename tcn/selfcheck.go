@@ -16,28 +16,45 @@ var ErrDigest = errors.New("tcn: backend does not compute the golden digest")
 // Arithmetic is the version of the rules every number here follows.
 const Arithmetic = 1
 
-// GoldenDigest is what [Digest] must return on every backend, in this version
-// of the arithmetic.
-const GoldenDigest = "d71a37645b7a97ecaf6c068a661bbb0d81f95124619651384260f1a1ab541ff6"
+// GoldenDigest and GoldenDigestQ2 are what [Digest] and [DigestQ2] must return on
+// every backend, in this version of the arithmetic.
+const (
+	GoldenDigest   = "d71a37645b7a97ecaf6c068a661bbb0d81f95124619651384260f1a1ab541ff6"
+	GoldenDigestQ2 = "b33a499533a4e8861e894719d7abdae837fc11011302803311d5137204f721db"
+)
 
-// SelfCheck reports an [ErrDigest] unless b computes the [GoldenDigest]. Every
+// SelfCheck reports an [ErrDigest] unless b computes the golden digests. Every
 // backend runs it when it starts or returns after a failure: some milliseconds.
 func SelfCheck(b Backend) error {
-	got, err := Digest(b)
-	if err != nil {
-		return fmt.Errorf("self-check of %s: %w", b.Name(), err)
-	}
-	if got != GoldenDigest {
-		return fmt.Errorf("%w: %s computes %s, want %s", ErrDigest, b.Name(), got, GoldenDigest)
+	for _, suite := range []struct {
+		name   string
+		digest func(Backend) (string, error)
+		want   string
+	}{
+		{"float32", Digest, GoldenDigest},
+		{"2-bit", DigestQ2, GoldenDigestQ2},
+	} {
+		got, err := suite.digest(b)
+		if err != nil {
+			return fmt.Errorf("self-check of %s, %s weights: %w", b.Name(), suite.name, err)
+		}
+		if got != suite.want {
+			return fmt.Errorf("%w: %s computes %s for %s weights, want %s", ErrDigest, b.Name(), got, suite.name, suite.want)
+		}
 	}
 	return nil
 }
 
 // Digest is the SHA-256, in hexadecimal, of the logits b computes over a fixed
 // suite of seeded models and rows, as little-endian float32.
-func Digest(b Backend) (string, error) {
+func Digest(b Backend) (string, error) { return digest(b, checkConfigs()) }
+
+// DigestQ2 is [Digest] of a suite of models with 2-bit matrices.
+func DigestQ2(b Backend) (string, error) { return digest(b, checkConfigsQ2()) }
+
+func digest(b Backend, suite []Config) (string, error) {
 	hash := sha256.New()
-	for _, c := range checkConfigs() {
+	for _, c := range suite {
 		logits, err := checkLogits(b, c)
 		if err != nil {
 			return "", fmt.Errorf("%s cell, %s: %w", c.Cell, c.State, err)
@@ -65,6 +82,18 @@ func checkConfigs() []Config {
 	for _, c := range configs[:2] {
 		c.State, c.Boundary = BF16, BF16
 		configs = append(configs, c)
+	}
+	return configs
+}
+
+// checkConfigsQ2 is the same with 2-bit matrices, and widths whose rotations have
+// blocks of 1, 4, 64, 512 and 1,024 numbers.
+func checkConfigsQ2() []Config {
+	configs := checkConfigs()
+	widths := [][2]int{{33, 1088}, {1536, 36}, {64, 1060}, {2048, 33}}
+	for i := range configs {
+		c := &configs[i]
+		c.Weights, c.DModel, c.DFF, c.Layers, c.LayersPerBlock = WeightsQ2, widths[i][0], widths[i][1], 3, 2
 	}
 	return configs
 }

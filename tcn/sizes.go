@@ -9,7 +9,8 @@ import (
 const VocabSize = 256
 
 // WithDefaults returns c with what an input config may leave out filled in:
-// LayersPerBlock becomes one dilation cycle, State and Boundary become f32.
+// LayersPerBlock becomes one dilation cycle, State and Boundary become f32; and
+// Weights of f32 are left out.
 func (c Config) WithDefaults() Config {
 	if c.LayersPerBlock == 0 {
 		c.LayersPerBlock = len(c.Dilations)
@@ -20,11 +21,15 @@ func (c Config) WithDefaults() Config {
 	if c.Boundary == "" {
 		c.Boundary = F32
 	}
+	if c.Weights == WeightsF32 {
+		c.Weights = ""
+	}
 	return c
 }
 
 // Validate reports the first field outside its limits as an [ErrConfig]. A zero
-// value is not valid anywhere but in MaxPositions; see [Config.WithDefaults].
+// value is not valid anywhere but in MaxPositions and Weights; see
+// [Config.WithDefaults].
 // The other methods of Config expect a valid one.
 func (c Config) Validate() error {
 	if c.Cell != CellRelease && c.Cell != CellPaper {
@@ -62,6 +67,9 @@ func (c Config) Validate() error {
 	}
 	if !c.Boundary.valid() {
 		return fmt.Errorf("%w: boundary %q, want %q or %q", ErrConfig, c.Boundary, F32, BF16)
+	}
+	if c.Weights != "" && c.Weights != WeightsQ2 {
+		return fmt.Errorf("%w: weights %q, want none, for float32, or %q", ErrConfig, c.Weights, WeightsQ2)
 	}
 	return c.validateSizes()
 }

@@ -105,10 +105,19 @@ func TestLongTextKeepsItsState(t *testing.T) {
 func TestStepAllocatesNothing(t *testing.T) {
 	pool := kernel.NewPool(1)
 	defer pool.Close()
-	for _, cell := range []Cell{CellRelease, CellPaper} {
-		c := smallConfig(cell)
-		c.DModel, c.DFF, c.Layers, c.State = 1100, 1030, 1, BF16
-		g := newGenerator(t, NewCPU(&Compute{Kernels: kernel.Portable(), Pool: pool}), c, 3)
+	for _, shape := range []struct {
+		cell    Cell
+		weights Weights
+		kernels *kernel.Set
+	}{
+		{CellRelease, "", kernel.Portable()},
+		{CellPaper, "", kernel.Portable()},
+		{CellRelease, WeightsQ2, kernel.Portable()},
+		{CellPaper, WeightsQ2, kernel.Best()},
+	} {
+		c := smallConfig(shape.cell)
+		c.DModel, c.DFF, c.Layers, c.State, c.Weights = 1100, 1030, 1, BF16, shape.weights
+		g := newGenerator(t, NewCPU(&Compute{Kernels: shape.kernels, Pool: pool}), c, 3)
 		slice, err := SeededSoulSlice(c, 1, 0, 4)
 		if err != nil {
 			t.Fatal(err)
@@ -121,7 +130,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}); got > 4 {
-			t.Errorf("%s: %v allocations a Step", cell, got)
+			t.Errorf("%s %s: %v allocations a Step", shape.cell, shape.weights, got)
 		}
 	}
 }

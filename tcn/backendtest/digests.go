@@ -15,4 +15,9 @@ var Digests = map[string]string{
 	"release-f32-0souls-r[1 0.5 0]":    "135a0a3fc0329061f43ccf733e768376ee65f5ac61e2473cd90a147aac16ddf4",
 	"release-f32-0souls-r[1]":          "7350d698b2cf763240a42a072e8a94923b33bcc0b714310147249820780b8e54",
 	"release-f32-2souls-r[0.5 1 1 0]":  "da944dd8b029a3825c7c14c7454844dd9057cc1f30025bd01b1d625d4325c546",
+
+	"paper-q2-bf16-1souls-r[1]-q8":           "a959b955f49ff0db3b755385971e000904cf89374c5a85579cf59bf439c303f3",
+	"paper-q2-f32-2souls-r[1 0.5 0]":         "08d40d630b615dfc5a5a0bc5f54f47f5b8fe497a43852f00a2a6f95eadb68dfe",
+	"release-q2-bf16-2souls-r[0.5 1 1 0]-q8": "cbd5940dbe1f668286884fb42491c13397e1e4588153cd706cdf2e49e37db556",
+	"release-q2-f32-0souls-r[1]":             "f064474893250441459ab0841484cfe8675e32a64766d95ce9e03dc1af992f8b",
 }

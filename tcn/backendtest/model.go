@@ -9,41 +9,85 @@ import (
 // Rank is the rank of a Model's Souls.
 const Rank = 3
 
-// Model is a whole seeded model, with its weights also as plain numbers.
+// Model is a whole seeded model, with its weights also in the form of [Model.Naive].
 type Model struct {
-	Config     tcn.Config
-	Layers     [][]tcn.LayerF32 // per block
-	Blocks     []*tcn.Block
-	Small      []*tcn.Small
-	Souls      []tcn.SoulTerm         // two, of weights 0.75 and -0.5, over all blocks
-	SoulLayers [][][]tcn.SoulLayerF32 // per Soul, per block
-	Ends       *tcn.Ends
-	NormF      []float32 // [d_model]
-	Emb        []float32 // [256, d_model]
+	Config tcn.Config
+	Blocks []*tcn.Block
+	Small  []*tcn.Small
+	Souls  []tcn.SoulTerm // two, of weights 0.75 and -0.5, over all blocks
+	Ends   *tcn.Ends
+	NormF  []float32 // [d_model]
+	Emb    []float32 // [256, d_model]
+
+	layers [][]naiveLayer  // per block
+	souls  [][][]naiveSoul // per Soul, per block
 }
 
-// RandomModel makes the model that a config and a seed determine. It panics on
-// a config that is not valid: configs of tests are constants.
-func RandomModel(c tcn.Config, seed uint64) *Model {
+// RandomModel makes the model that a config and a seed determine, with Souls of
+// float32 numbers. It panics on a config that is not valid: configs of tests are
+// constants.
+func RandomModel(c tcn.Config, seed uint64) *Model { return randomModel(c, seed, false) }
+
+// randomModel is RandomModel, with Souls of 8-bit matrices if souls8 says so.
+func randomModel(c tcn.Config, seed uint64, souls8 bool) *Model {
 	m := &Model{
-		Config:     c,
-		Souls:      []tcn.SoulTerm{{Weight: 0.75}, {Weight: -0.5}},
-		SoulLayers: make([][][]tcn.SoulLayerF32, 2),
+		Config: c,
+		Souls:  []tcn.SoulTerm{{Weight: 0.75}, {Weight: -0.5}},
+		souls:  make([][][]naiveSoul, 2),
 	}
 	emb, pos, normF := tcn.SeededEnds(c, seed)
 	m.Emb, m.NormF, m.Ends = emb, normF, must(tcn.NewEnds(c, emb, pos, normF))
 	for b := range c.Blocks() {
-		layers := tcn.SeededLayers(c, seed, b)
-		m.Layers = append(m.Layers, layers)
-		m.Blocks = append(m.Blocks, must(tcn.NewBlockF32(c, b, layers)))
+		m.addBlock(seed, b)
 		m.Small = append(m.Small, tcn.SeededSmall(c, seed, b))
 		for n := range m.Souls {
-			soul := tcn.SeededSoulLayers(c, seed+1+uint64(n), b, Rank)
-			m.SoulLayers[n] = append(m.SoulLayers[n], soul)
-			m.Souls[n].Slices = append(m.Souls[n].Slices, must(tcn.NewSoulSliceF32(c, b, Rank, soul)))
+			m.addSoul(n, tcn.SeededSoulLayers(c, seed+1+uint64(n), b, Rank), b, souls8)
 		}
 	}
 	return m
+}
+
+// addBlock makes block number b.
+func (m *Model) addBlock(seed uint64, b int) {
+	var naive []naiveLayer
+	if m.Config.Weights == tcn.WeightsQ2 {
+		layers := must(tcn.SeededLayersQ2(m.Config, seed, b))
+		for _, l := range layers {
+			naive = append(naive, naiveLayer{in: integersOfQ2(l.In), conv: l.Conv, out: integersOfQ2(l.Out)})
+		}
+		m.Blocks = append(m.Blocks, must(tcn.NewBlockQ2(m.Config, b, layers)))
+	} else {
+		layers := tcn.SeededLayers(m.Config, seed, b)
+		for _, l := range layers {
+			naive = append(naive, naiveLayer{in: floats(l.In), conv: l.Conv, out: floats(l.Out)})
+		}
+		m.Blocks = append(m.Blocks, must(tcn.NewBlockF32(m.Config, b, layers)))
+	}
+	m.layers = append(m.layers, naive)
+}
+
+// addSoul makes Soul n's slice for block number b, as it is or with its numbers
+// rounded to 8 bits.
+func (m *Model) addSoul(n int, layers []tcn.SoulLayerF32, b int, eight bool) {
+	var naive []naiveSoul
+	slice := &tcn.SoulSlice{}
+	for _, l := range layers {
+		if !eight {
+			naive = append(naive, naiveSoul{floats(l.InA), floats(l.InB), floats(l.OutA), floats(l.OutB)})
+			continue
+		}
+		inA, inB := roundedQ8(l.InA, m.Config.DModel), roundedQ8(l.InB, Rank)
+		outA, outB := roundedQ8(l.OutA, m.Config.DFF), roundedQ8(l.OutB, Rank)
+		naive = append(naive, naiveSoul{integersOfQ8(inA), integersOfQ8(inB), integersOfQ8(outA), integersOfQ8(outB)})
+		slice.Layers = append(slice.Layers, tcn.SoulLayer{
+			InA: tcn.NewMatrixQ8(inA), InB: tcn.NewMatrixQ8(inB), OutA: tcn.NewMatrixQ8(outA), OutB: tcn.NewMatrixQ8(outB),
+		})
+	}
+	if !eight {
+		slice = must(tcn.NewSoulSliceF32(m.Config, b, Rank, layers))
+	}
+	m.souls[n] = append(m.souls[n], naive)
+	m.Souls[n].Slices = append(m.Souls[n].Slices, slice)
 }
 
 func must[T any](value T, err error) T {

@@ -19,16 +19,16 @@ func (m *Model) Naive(r tcn.Range, souls int, rows []float32) []float32 {
 	for b := r.Lo; b < r.Hi; b++ {
 		before := split(join(x), c.DModel)
 		first, _ := c.BlockLayers(b)
-		for i := range m.Layers[b] {
+		for i := range m.layers[b] {
 			var worn []wornLayer
 			for n := range souls {
-				worn = append(worn, wornLayer{m.Souls[n].Weight, m.SoulLayers[n][b][i]})
+				worn = append(worn, wornLayer{m.Souls[n].Weight, m.souls[n][b][i]})
 			}
 			small := m.Small[b].Layers[i]
 			if c.Cell == tcn.CellPaper {
-				naivePaper(c, m.Layers[b][i], small, worn, c.Dilation(first+i), x)
+				naivePaper(c, m.layers[b][i], small, worn, c.Dilation(first+i), x)
 			} else {
-				naiveRelease(c, m.Layers[b][i], small, worn, c.Dilation(first+i), x)
+				naiveRelease(c, m.layers[b][i], small, worn, c.Dilation(first+i), x)
 			}
 		}
 		routing := m.Small[b].Routing
@@ -53,49 +53,59 @@ func (m *Model) Naive(r tcn.Range, souls int, rows []float32) []float32 {
 func (m *Model) NaiveLogits(row []float32) [256]float32 {
 	var out [256]float32
 	h := norm(row, m.NormF, m.Config.RMSEps)
-	copy(out[:], times(m.Emb, h))
+	copy(out[:], floats(m.Emb).times(h))
 	return out
 }
 
+// naiveLayer is the frozen weights of one layer.
+type naiveLayer struct {
+	in   naiveMatrix
+	conv []float32
+	out  naiveMatrix
+}
+
+// naiveSoul is a Soul's terms of one layer.
+type naiveSoul struct{ inA, inB, outA, outB naiveMatrix }
+
 type wornLayer struct {
 	weight float32
-	terms  tcn.SoulLayerF32
+	terms  naiveSoul
 }
 
 // The release cell, row by row but for the convolution.
-func naiveRelease(c tcn.Config, w tcn.LayerF32, small tcn.SmallLayer, worn []wornLayer, dilation int, x [][]float32) {
+func naiveRelease(c tcn.Config, w naiveLayer, small tcn.SmallLayer, worn []wornLayer, dilation int, x [][]float32) {
 	a, g := make([][]float32, len(x)), make([][]float32, len(x))
 	for p := range x {
 		h := norm(x[p], small.NormGain, c.RMSEps)
-		both := times(w.In, h)
+		both := w.in.times(h)
 		for _, soul := range worn {
-			add(both, times(soul.terms.InB, times(soul.terms.InA, h)), soul.weight)
+			add(both, soul.terms.inB.times(soul.terms.inA.times(h)), soul.weight)
 		}
 		a[p], g[p] = both[:c.DFF], both[c.DFF:]
 	}
-	a = convolve(c, w.Conv, dilation, a)
+	a = convolve(c, w.conv, dilation, a)
 	for p := range x {
 		y := gate(a[p], g[p])
-		t := times(w.Out, y)
+		t := w.out.times(y)
 		for _, soul := range worn {
-			add(t, times(soul.terms.OutB, times(soul.terms.OutA, y)), soul.weight)
+			add(t, soul.terms.outB.times(soul.terms.outA.times(y)), soul.weight)
 		}
 		add(x[p], t, small.Scale)
 	}
 }
 
 // The paper cell.
-func naivePaper(c tcn.Config, w tcn.LayerF32, small tcn.SmallLayer, worn []wornLayer, dilation int, x [][]float32) {
-	convolved := convolve(c, w.Conv, dilation, x)
+func naivePaper(c tcn.Config, w naiveLayer, small tcn.SmallLayer, worn []wornLayer, dilation int, x [][]float32) {
+	convolved := convolve(c, w.conv, dilation, x)
 	for p := range x {
-		both := times(w.In, convolved[p])
+		both := w.in.times(convolved[p])
 		for _, soul := range worn {
-			add(both, times(soul.terms.InB, times(soul.terms.InA, convolved[p])), soul.weight)
+			add(both, soul.terms.inB.times(soul.terms.inA.times(convolved[p])), soul.weight)
 		}
 		y := gate(both[c.DFF:], both[:c.DFF])
-		t := times(w.Out, y)
+		t := w.out.times(y)
 		for _, soul := range worn {
-			add(t, times(soul.terms.OutB, times(soul.terms.OutA, y)), soul.weight)
+			add(t, soul.terms.outB.times(soul.terms.outA.times(y)), soul.weight)
 		}
 		add(x[p], t, small.Scale)
 		copy(x[p], norm(x[p], small.NormGain, c.RMSEps))
@@ -150,19 +160,6 @@ func norm(x, gain []float32, eps float32) []float32 {
 	out := make([]float32, len(x))
 	for i, v := range x {
 		out[i] = float32((v / root) * gain[i])
-	}
-	return out
-}
-
-// times is the product of a row-major matrix with a row.
-func times(w, x []float32) []float32 {
-	out := make([]float32, len(w)/len(x))
-	products := make([]float32, len(x))
-	for r := range out {
-		for i, v := range x {
-			products[i] = float32(v * w[r*len(x)+i])
-		}
-		out[r] = sum(products)
 	}
 	return out
 }
