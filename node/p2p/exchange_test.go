@@ -2,7 +2,9 @@ package p2p
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"io"
 	"testing"
@@ -111,6 +113,39 @@ func TestHostileExchange(t *testing.T) {
 	}
 	if seen := m.View(); len(seen) != 1 {
 		t.Fatalf("%d claims in the map", len(seen))
+	}
+}
+
+// A neighbour may hand on claims of this Genome only.
+func TestForeignEntry(t *testing.T) {
+	m := join(t, startHost(t, Options{}))
+	await(t, m, "announces itself", func() bool { return len(m.View()) == 1 })
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		genome string
+		claims int
+		want   error
+	}{{"another genome", 1, ErrExchange}, {m.gate.genome, 2, nil}} {
+		claim := shardmap.Claim{
+			Node: shardmap.NodeOf(key.Public().(ed25519.PublicKey)), Genome: c.genome,
+			Incarnation: 1, Sequence: 1, State: shardmap.Serving, Arithmetic: 1, Lease: shardmap.LeaseMost,
+		}
+		sealed, err := claim.Seal(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries := binary.BigEndian.AppendUint32([]byte{1}, uint32(claim.Lease)) // version, time left
+		entries = binary.BigEndian.AppendUint16(entries, uint16(len(sealed)))
+		entries = append(entries, sealed...)
+		if err := m.takeEntries(bytes.NewReader(appendMessage(nil, entries))); !errors.Is(err, c.want) {
+			t.Errorf("genome %q: %v, want %v", c.genome, err, c.want)
+		}
+		if seen := m.View(); len(seen) != c.claims {
+			t.Errorf("genome %q: %d claims in the map, want %d", c.genome, len(seen), c.claims)
+		}
 	}
 }
 

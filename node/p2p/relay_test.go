@@ -41,6 +41,10 @@ func TestRelayCarriesControlOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// In time: the relay itself resets the stream after two minutes.
+	if err := s.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
 	_, writeErr := s.Write([]byte("row"))
 	_, readErr := s.Read(make([]byte, 1))
 	if !errors.Is(errors.Join(writeErr, readErr), network.ErrReset) {

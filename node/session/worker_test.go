@@ -83,6 +83,34 @@ func TestRingBytes(t *testing.T) {
 	}
 }
 
+// TestWindowBytes: the rows that wait for the stage count beside the ring.
+func TestWindowBytes(t *testing.T) {
+	config, _ := spelling(6, 0)
+	const row = 256 * 4
+	if got := WindowBytes(config, wire.Open{Lo: 0, Hi: 1, NextHi: 4, Window: 9}); got != (9+3+9)*row {
+		t.Errorf("a hop between takes %d bytes, want %d", got, (9+3+9)*row)
+	}
+	if got := WindowBytes(config, wire.Open{Lo: 4, Hi: 6, NextHi: 6, Window: 9}); got != 9*row {
+		t.Errorf("the last hop takes %d bytes, want %d", got, 9*row)
+	}
+}
+
+// TestTimingsOfOthers: a frame names the hops it passed, no more and no fewer.
+func TestTimingsOfOthers(t *testing.T) {
+	config, ends := spelling(1, 0)
+	head, open := openOf(t, planOf(config, ends, tcn.Range{Lo: 0, Hi: 1}), 0)
+	w, err := NewWorker("g", head, open, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := rowsFrame(0, 1, 0)
+	f.Timings = 1
+	f.Body = append(f.Body, make([]byte, 8)...)
+	if refuse, ok := w.Step(Arrived{"g", f})[0].(Refuse); !ok || refuse.Refusal.Code != wire.CodeMalformed {
+		t.Error("a timing of a hop that was not passed was taken")
+	}
+}
+
 // TestSpareBuffersAreBounded: a peer that varies the sizes of its frames cannot
 // make a worker keep ever more of them.
 func TestSpareBuffersAreBounded(t *testing.T) {
