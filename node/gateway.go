@@ -199,7 +199,13 @@ func (g *gateways) rows(in incoming, attach *wire.Frame) {
 	var f wire.Frame
 	for {
 		if err := f.Read(in.stream); err != nil {
-			gen.step(session.HopLost{Hop: len(gen.control) - 1, Reason: err.Error()})
+			// The hop that broke off says why on its control stream, which this
+			// news may have overtaken.
+			select {
+			case <-time.After(lostGrace):
+			case <-gen.ctx.Done():
+			}
+			gen.step(hopLost(len(gen.control)-1, err))
 			return
 		}
 		gen.step(session.Returned{Frame: &f})

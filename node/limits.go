@@ -64,6 +64,10 @@ const (
 	// shutdownGrace is how long Close waits for answers under way.
 	shutdownGrace = 3 * time.Second
 
+	// lostGrace is how long the reason for a broken stream may take to arrive on
+	// another one.
+	lostGrace = 500 * time.Millisecond
+
 	// reportInterval is how often a change of speed or room may be announced.
 	reportInterval = 2 * time.Second
 

@@ -17,6 +17,7 @@ import (
 	"github.com/zetagrid/zetagrid/node/p2p"
 	"github.com/zetagrid/zetagrid/node/session"
 	"github.com/zetagrid/zetagrid/node/wire"
+	"github.com/zetagrid/zetagrid/shardmap"
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/kernel"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
@@ -292,6 +293,9 @@ func (n *Node) Close() error { return n.close() }
 
 func (n *Node) shutDown() error {
 	var errs []error
+	if n.member != nil {
+		n.member.Do(shardmap.Drain{}) // so that nobody routes here any more
+	}
 	if n.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 		if err := n.server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {

@@ -183,7 +183,7 @@ func Exp(x float32) float32 {
 	p = float32(p*r) + 1
 	exponent := int32(math.Float32bits(shifted)) - int32(math.Float32bits(roundBig))
 	half := exponent >> 1
-	return float32(p*powerOfTwo(half)) * powerOfTwo(exponent-half)
+	return float32(float32(p*powerOfTwo(half)) * powerOfTwo(exponent-half))
 }
 
 // powerOfTwo returns 2^n for n in [-126, 127].
