@@ -2,24 +2,29 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/zetagrid/zetagrid/node/api"
+	"github.com/zetagrid/zetagrid/node/session"
 )
 
 // BenchmarkThreeStages compares a grid of three processes, each with a stage of
-// 82 MB in f32, to one process with all three: the bytes a second of one prompt,
+// 164 MB in f32, to one process with all three: the bytes a second of one prompt,
 // asked of either in turn, so that what else the machine does strikes both.
 //
-//	go test ./cmd/zetagrid -run '^$' -bench ThreeStages -benchtime 10x -v
+//	go test ./cmd/zetagrid -run '^$' -bench ThreeStages -benchtime 20x -v
 //
-// grid/one is the median over the turns. A turn takes some 4 s on two cores.
+// grid/one is the median over the turns; a stage's time and what a lap spends
+// outside the stages are medians too. A turn takes some 5 s on two cores.
 func BenchmarkThreeStages(b *testing.B) {
 	p := build(b)
-	model := p.model(b, "--layers", "24", "--d-model", "512", "--d-ff", "1664")
+	model := p.model(b, "--layers", "24", "--d-model", "1024", "--d-ff", "1664")
 	flags := append(alone, "--model", model)
 	one := p.up(b, append(flags, "--data", b.TempDir())...).ready(b)
 	var grid []*process
@@ -28,48 +33,79 @@ func BenchmarkThreeStages(b *testing.B) {
 		flags = append(slices.Clip(flags), "--bootstrap", grid[len(grid)-1].Addrs[0])
 	}
 	covered(b, append(grid, one)...)
-	bytesPerSecond(b, one) // the weights are read for the first time
-	bytesPerSecond(b, grid[0])
+	measure(b, one) // the weights are read for the first time
+	measure(b, grid[0])
 
-	var ofOne, ofGrid, ratios []float64
+	var ofOne, ofGrid speeds
+	var ratios []float64
 	for b.Loop() {
-		alone, together := 0.0, 0.0
 		if len(ratios)%2 == 0 {
-			alone, together = bytesPerSecond(b, one), bytesPerSecond(b, grid[0])
+			ofOne.add(measure(b, one))
+			ofGrid.add(measure(b, grid[0]))
 		} else {
-			together, alone = bytesPerSecond(b, grid[0]), bytesPerSecond(b, one)
+			ofGrid.add(measure(b, grid[0]))
+			ofOne.add(measure(b, one))
 		}
-		ofOne, ofGrid, ratios = append(ofOne, alone), append(ofGrid, together), append(ratios, together/alone)
-		b.Logf("one %.1f B/s, grid %.1f B/s, ratio %.3f", alone, together, together/alone)
+		n := len(ratios)
+		ratios = append(ratios, ofGrid.rate[n]/ofOne.rate[n])
+		b.Logf("one %s, grid %s, ratio %.3f", ofOne.line(n), ofGrid.line(n), ratios[n])
 	}
 	b.ReportMetric(0, "ns/op") // a turn's length says nothing
 	b.ReportMetric(median(ratios), "grid/one")
-	b.ReportMetric(median(ofOne), "one-B/s")
-	b.ReportMetric(median(ofGrid), "grid-B/s")
-	b.ReportMetric(1000/median(ofOne)/float64(len(grid)), "ms/stage")
+	for name, s := range map[string]speeds{"one": ofOne, "grid": ofGrid} {
+		b.ReportMetric(median(s.rate), name+"-B/s")
+		b.ReportMetric(median(s.compute)/3, name+"-ms/stage")
+		b.ReportMetric(median(s.rest), name+"-ms/lap-rest")
+	}
 	b.ReportMetric(one.residentMiB(b), "one-MiB")
 	for i, node := range grid {
 		b.ReportMetric(node.residentMiB(b), fmt.Sprintf("grid%d-MiB", i))
 	}
 }
 
-// bytesPerSecond asks for an answer and returns its rate from the first byte on.
-func bytesPerSecond(b *testing.B, node *process) float64 {
+// speeds are measurements of one kind of node.
+type speeds struct {
+	rate    []float64 // bytes a second
+	compute []float64 // milliseconds of a lap in all stages
+	rest    []float64 // milliseconds of a lap outside them
+}
+
+func (s *speeds) add(rate, compute, rest float64) {
+	s.rate, s.compute, s.rest = append(s.rate, rate), append(s.compute, compute), append(s.rest, rest)
+}
+
+// line shows measurement n.
+func (s *speeds) line(n int) string {
+	return fmt.Sprintf("%.1f B/s (lap: stages %.1f ms, rest %.1f ms)", s.rate[n], s.compute[n], s.rest[n])
+}
+
+// measure asks for an answer. The rate is that from the first byte on; the parts
+// of a lap, in milliseconds, are means.
+func measure(b *testing.B, node *process) (rate, compute, rest float64) {
 	b.Helper()
-	q := question{prompt: "How fast?", stream: true, bytes: 65}
-	var first, last time.Time
-	all, err := q.ask(b.Context(), node.API, func(part string) {
-		if part == "" {
-			return // it only says why the answer ended
-		}
-		if last = time.Now(); first.IsZero() {
-			first = last
-		}
-	})
-	if err != nil || len(all) != q.bytes {
-		b.Fatalf("%d bytes, want %d: %v", len(all), q.bytes, err)
+	const count = 65
+	client := api.Client{Base: node.API}
+	answer, err := client.Complete(b.Context(), session.Request{Prompt: []byte("?"), MaxBytes: count, LogProbs: -1})
+	if err != nil {
+		b.Fatal(err)
 	}
-	return float64(q.bytes-1) / last.Sub(first).Seconds()
+	defer answer.Close() //nolint:errcheck // it has ended, or its error is known
+	var first time.Time
+	for i := range count {
+		if _, err := answer.Next(); err != nil {
+			b.Fatalf("byte %d of %d: %v", i, count, err)
+		}
+		if i == 0 {
+			first = time.Now()
+		}
+	}
+	rate = (count - 1) / time.Since(first).Seconds()
+	if _, err := answer.Next(); err != io.EOF {
+		b.Fatalf("after %d bytes: %v", count, err)
+	}
+	usage := answer.Usage()
+	perLap := func(d time.Duration) float64 { return d.Seconds() * 1000 / float64(usage.Laps) }
+	return rate, perLap(usage.Compute), perLap(usage.Wire + usage.Queue)
 }
 
 // median is the middle of numbers, of which there must be one.
