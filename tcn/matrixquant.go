@@ -46,6 +46,12 @@ const (
 	// of memory some microseconds, long against handing it over.
 	pieceBytes = 128 << 10
 
+	// cachedBytes is the int8 numbers of all input rows that stay in a core's
+	// cache while matrix rows pass over them. More of them have to come anew
+	// for each piece, which then holds bigPieceBytes of codes.
+	cachedBytes   = 1 << 20
+	bigPieceBytes = 512 << 10
+
 	// aloneIntegers is how many multiplications of integers are done sooner
 	// than helpers are woken.
 	aloneIntegers = 1 << 20
@@ -71,7 +77,11 @@ func (m *matrixQuant) Multiply(c *Compute, y, x []float32, n int) {
 		c.Pool.Run(n, job.runQuantize)
 	}
 	blocks := (rows + kernel.LineRows - 1) / kernel.LineRows
-	perPiece := max(1, pieceBytes/(m.codes/blocks)/max(n, 1))
+	perPiece := pieceBytes / (m.codes / blocks) / max(n, 1)
+	if n*cols > cachedBytes {
+		perPiece = bigPieceBytes / (m.codes / blocks)
+	}
+	perPiece = max(1, perPiece)
 	if int64(n)*int64(rows)*int64(cols) <= aloneIntegers || blocks <= perPiece {
 		m.MultiplyRows(c.Kernels, y, &job.q, 0, rows)
 	} else {

@@ -104,7 +104,7 @@ func (a *quantAssembly) rowToInt8(out []int8, step int, x []float32, scale float
 const (
 	// panelBytes is how many codes of a matrix pass all input rows before the
 	// next do: they stay in the second-level cache.
-	panelBytes = 256 << 10
+	panelBytes = 512 << 10
 	// callGroups is how many groups, times input rows, one call works on at
 	// most: the Go scheduler cannot interrupt assembly.
 	callGroups = 32 << 10

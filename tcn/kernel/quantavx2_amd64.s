@@ -431,7 +431,7 @@ DATA orderAVX2<>+28(SB)/4, $0x00000005
 GLOBL orderAVX2<>(SB), RODATA|NOPTR, $32
 
 // func productQ2x1AVX2(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·productQ2x1AVX2(SB), NOSPLIT, $0-80
 	MOVQ y+0(FP), AX
 	MOVQ q+16(FP), CX
@@ -466,6 +466,7 @@ run0:
 	VXORPS  Y5, Y5, Y5
 
 group0:
+	PREFETCHT0   2048(DX)
 	VMOVDQU      (DX), Y6
 	VMOVDQU      32(DX), Y7
 	VPAND        plane0AVX2<>+0(SB), Y6, Y8
@@ -653,7 +654,7 @@ DATA maskTable<>+252(SB)/4, $0x00000000
 GLOBL maskTable<>(SB), RODATA|NOPTR, $256
 
 // func productQ2x2AVX2(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·productQ2x2AVX2(SB), NOSPLIT, $0-80
 	MOVQ y+0(FP), AX
 	MOVQ q+16(FP), CX
@@ -690,6 +691,7 @@ run0:
 	VXORPS  Y7, Y7, Y7
 
 group0:
+	PREFETCHT0   2048(DX)
 	VMOVDQU      (DX), Y8
 	VMOVDQU      32(DX), Y9
 	VPAND        plane0AVX2<>+0(SB), Y8, Y10
@@ -1131,7 +1133,7 @@ group1:
 	RET
 
 // func productQ8x1AVX2(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·productQ8x1AVX2(SB), NOSPLIT, $0-80
 	MOVQ y+0(FP), AX
 	MOVQ q+16(FP), CX
@@ -1155,6 +1157,10 @@ block:
 	MOVQ    SI, R10
 
 group:
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	PREFETCHT0   2176(DX)
+	PREFETCHT0   2240(DX)
 	VMOVDQU      (DX), Y2
 	VPABSB       Y2, Y3
 	VMOVDQU      32(DX), Y4
@@ -1241,7 +1247,7 @@ group:
 	RET
 
 // func productQ8x2AVX2(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·productQ8x2AVX2(SB), NOSPLIT, $0-80
 	MOVQ y+0(FP), AX
 	MOVQ q+16(FP), CX
@@ -1267,6 +1273,10 @@ block:
 	MOVQ    SI, R10
 
 group:
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	PREFETCHT0   2176(DX)
+	PREFETCHT0   2240(DX)
 	VMOVDQU      (DX), Y4
 	VPABSB       Y4, Y5
 	VMOVDQU      32(DX), Y6

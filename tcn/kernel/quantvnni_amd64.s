@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func productQ2x1VNNI(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·productQ2x1VNNI(SB), NOSPLIT, $0-80
 	MOVQ    y+0(FP), AX
 	MOVQ    q+16(FP), DX
@@ -34,6 +34,7 @@ block:
 	JL     single
 
 group:
+	PREFETCHT0    2048(BX)
 	VMOVUPS       (BX), Z12
 	VPANDD        Z0, Z12, Z13
 	VPDPBUSD.BCST (CX), Z13, Z4
@@ -45,6 +46,7 @@ group:
 	VPDPBUSD.BCST 12(CX), Z12, Z7
 	ADDQ          $0x00000040, BX
 	ADDQ          R9, CX
+	PREFETCHT0    2048(BX)
 	VMOVUPS       (BX), Z12
 	VPANDD        Z0, Z12, Z13
 	VPDPBUSD.BCST (CX), Z13, Z8
@@ -62,6 +64,7 @@ group:
 single:
 	ADDQ          $0x01, R10
 	JL            finish
+	PREFETCHT0    2048(BX)
 	VMOVUPS       (BX), Z12
 	VPANDD        Z0, Z12, Z13
 	VPDPBUSD.BCST (CX), Z13, Z4
@@ -188,7 +191,7 @@ DATA plane3VNNI<>+60(SB)/4, $0xc0c0c0c0
 GLOBL plane3VNNI<>(SB), RODATA|NOPTR, $64
 
 // func productQ8x1VNNI(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·productQ8x1VNNI(SB), NOSPLIT, $0-80
 	MOVQ    y+0(FP), AX
 	MOVQ    q+16(FP), DX
@@ -208,6 +211,10 @@ block:
 	MOVQ   DI, R10
 
 group:
+	PREFETCHT0    2048(BX)
+	PREFETCHT0    2112(BX)
+	PREFETCHT0    2176(BX)
+	PREFETCHT0    2240(BX)
 	VPXORD        (BX), Z0, Z5
 	VPDPBUSD.BCST (CX), Z5, Z1
 	VPXORD        64(BX), Z0, Z5
@@ -270,7 +277,7 @@ DATA highBitsVNNI<>+60(SB)/4, $0x80808080
 GLOBL highBitsVNNI<>(SB), RODATA|NOPTR, $64
 
 // func productQ2x2VNNI(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·productQ2x2VNNI(SB), NOSPLIT, $0-80
 	MOVQ    y+0(FP), AX
 	MOVQ    q+16(FP), DX
@@ -297,6 +304,7 @@ block:
 	MOVQ   DI, R10
 
 group:
+	PREFETCHT0    2048(BX)
 	VMOVUPS       (BX), Z12
 	VPANDD        Z0, Z12, Z13
 	VPDPBUSD.BCST (CX), Z13, Z4
@@ -369,7 +377,7 @@ group:
 	RET
 
 // func productQ8x2VNNI(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·productQ8x2VNNI(SB), NOSPLIT, $0-80
 	MOVQ    y+0(FP), AX
 	MOVQ    q+16(FP), DX
@@ -393,6 +401,10 @@ block:
 	MOVQ   DI, R10
 
 group:
+	PREFETCHT0    2048(BX)
+	PREFETCHT0    2112(BX)
+	PREFETCHT0    2176(BX)
+	PREFETCHT0    2240(BX)
 	VPXORD        (BX), Z0, Z9
 	VPDPBUSD.BCST (CX), Z9, Z1
 	VPDPBUSD.BCST 16(CX), Z9, Z5
@@ -454,7 +466,7 @@ group:
 	RET
 
 // func productQ2x3VNNI(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·productQ2x3VNNI(SB), NOSPLIT, $0-80
 	MOVQ    y+0(FP), AX
 	MOVQ    q+16(FP), DX
@@ -485,6 +497,7 @@ block:
 	MOVQ   DI, R10
 
 group:
+	PREFETCHT0    2048(BX)
 	VMOVUPS       (BX), Z16
 	VPANDD        Z0, Z16, Z17
 	VPDPBUSD.BCST (CX), Z17, Z4
@@ -579,7 +592,7 @@ group:
 	RET
 
 // func productQ8x3VNNI(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·productQ8x3VNNI(SB), NOSPLIT, $0-80
 	MOVQ    y+0(FP), AX
 	MOVQ    q+16(FP), DX
@@ -607,6 +620,10 @@ block:
 	MOVQ   DI, R10
 
 group:
+	PREFETCHT0    2048(BX)
+	PREFETCHT0    2112(BX)
+	PREFETCHT0    2176(BX)
+	PREFETCHT0    2240(BX)
 	VPXORD        (BX), Z0, Z13
 	VPDPBUSD.BCST (CX), Z13, Z1
 	VPDPBUSD.BCST 16(CX), Z13, Z5
@@ -685,7 +702,7 @@ group:
 	RET
 
 // func productQ2x4VNNI(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·productQ2x4VNNI(SB), NOSPLIT, $0-80
 	MOVQ    y+0(FP), AX
 	MOVQ    q+16(FP), DX
@@ -720,6 +737,7 @@ block:
 	MOVQ   DI, R10
 
 group:
+	PREFETCHT0    2048(BX)
 	VMOVUPS       (BX), Z20
 	VPANDD        Z0, Z20, Z21
 	VPDPBUSD.BCST (CX), Z21, Z4
@@ -836,7 +854,7 @@ group:
 	RET
 
 // func productQ8x4VNNI(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·productQ8x4VNNI(SB), NOSPLIT, $0-80
 	MOVQ    y+0(FP), AX
 	MOVQ    q+16(FP), DX
@@ -868,6 +886,10 @@ block:
 	MOVQ   DI, R10
 
 group:
+	PREFETCHT0    2048(BX)
+	PREFETCHT0    2112(BX)
+	PREFETCHT0    2176(BX)
+	PREFETCHT0    2240(BX)
 	VPXORD        (BX), Z0, Z17
 	VPDPBUSD.BCST (CX), Z17, Z1
 	VPDPBUSD.BCST 16(CX), Z17, Z5
@@ -963,7 +985,7 @@ group:
 	RET
 
 // func productQ2x6VNNI(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·productQ2x6VNNI(SB), NOSPLIT, $0-80
 	MOVQ    y+0(FP), AX
 	MOVQ    q+16(FP), DX
@@ -1006,6 +1028,7 @@ block:
 	MOVQ   DI, R10
 
 group:
+	PREFETCHT0    2048(BX)
 	VMOVUPS       (BX), Z28
 	VPANDD        Z0, Z28, Z29
 	VPDPBUSD.BCST (CX), Z29, Z4
@@ -1166,7 +1189,7 @@ group:
 	RET
 
 // func productQ8x6VNNI(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·productQ8x6VNNI(SB), NOSPLIT, $0-80
 	MOVQ    y+0(FP), AX
 	MOVQ    q+16(FP), DX
@@ -1206,6 +1229,10 @@ block:
 	MOVQ   DI, R10
 
 group:
+	PREFETCHT0    2048(BX)
+	PREFETCHT0    2112(BX)
+	PREFETCHT0    2176(BX)
+	PREFETCHT0    2240(BX)
 	VPXORD        (BX), Z0, Z25
 	VPDPBUSD.BCST (CX), Z25, Z1
 	VPDPBUSD.BCST 16(CX), Z25, Z5

@@ -10,6 +10,7 @@ import (
 
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/safetensors"
+	"github.com/zetagrid/zetagrid/tcn/quant"
 )
 
 // Source is where a new model's numbers come from. Layers are counted from the
@@ -32,6 +33,15 @@ type Source interface {
 	Ends(put Put) error
 }
 
+// SourceQ2 is a Source of 2-bit matrices. Build needs one when the config's
+// weights are tcn.WeightsQ2, and then asks for TileQ2 in place of Tile.
+type SourceQ2 interface {
+	Source
+	// TileQ2 gives the frozen weights of a layer. Build is done with them when
+	// it asks for the next.
+	TileQ2(layer int) (tcn.LayerQ2, error)
+}
+
 // Put takes the next numbers of a file.
 type Put func(values []float32) error
 
@@ -45,14 +55,18 @@ type Recipe struct {
 
 // Build writes the model folder dir, which must be absent or empty, and gives
 // the Model CID. A failure leaves nothing behind. Errors: ErrTensor for numbers
-// that are not finite, too few or too many; tcn.ErrConfig, ErrOutput,
-// ErrManifest, ErrTooLarge; the source's and the context's.
+// that are not finite, too few or too many; ErrConfig for 2-bit weights of a
+// Source that has none; tcn.ErrConfig, ErrOutput, ErrManifest, ErrTooLarge; the
+// source's and the context's.
 func Build(ctx context.Context, dir string, r Recipe, report Progress) (c cid.Cid, err error) {
 	if err := r.Config.Validate(); err != nil {
 		return cid.Undef, err
 	}
 	if r.Rank < 0 || r.Rank > tcn.MaxRank {
 		return cid.Undef, fmt.Errorf("%w: Soul rank %d is not in 0…%d", ErrTooLarge, r.Rank, tcn.MaxRank)
+	}
+	if _, ok := r.Source.(SourceQ2); !ok && r.Config.Weights == tcn.WeightsQ2 {
+		return cid.Undef, fmt.Errorf("%w: weights are to be 2-bit; those at hand are not", ErrConfig)
 	}
 	out, err := newOutput(ctx, dir, report)
 	if err != nil {
@@ -121,7 +135,7 @@ func (b *builder) lay(specs []safetensors.Spec) (*safetensors.Layout, error) {
 
 func (b *builder) writeFiles() error {
 	var err error
-	b.ends, err = b.write(RoleEnds, "ends", b.endsLayout, b.Source.Ends)
+	b.ends, err = b.write(RoleEnds, "ends", b.endsLayout, floats(b.Source.Ends))
 	if err != nil {
 		return err
 	}
@@ -134,18 +148,18 @@ func (b *builder) writeFiles() error {
 }
 
 func (b *builder) writeBlock(block int) error {
-	tile, err := b.write(RoleTile, fmt.Sprintf("tile %d", block), b.tileLayouts[block], b.layers(block, b.Source.Tile))
+	tile, err := b.write(RoleTile, fmt.Sprintf("tile %d", block), b.tileLayouts[block], b.tile(block))
 	if err != nil {
 		return err
 	}
 	b.tiles = append(b.tiles, tile)
 	small, err := b.write(RoleSmall, fmt.Sprintf("small parameters %d", block), b.smallLayouts[block],
-		func(put Put) error {
+		floats(func(put Put) error {
 			if err := put([]float32{b.Source.Routing(block)}); err != nil {
 				return err
 			}
 			return b.layers(block, b.Source.Small)(put)
-		})
+		}))
 	if err != nil {
 		return err
 	}
@@ -153,7 +167,7 @@ func (b *builder) writeBlock(block int) error {
 	if b.Rank == 0 {
 		return nil
 	}
-	slice, err := b.write(RoleSoul, fmt.Sprintf("Soul slice %d", block), b.soulLayouts[block], b.layers(block, b.Source.Soul))
+	slice, err := b.write(RoleSoul, fmt.Sprintf("Soul slice %d", block), b.soulLayouts[block], floats(b.layers(block, b.Source.Soul)))
 	b.slices = append(b.slices, slice)
 	return err
 }
@@ -171,15 +185,69 @@ func (b *builder) layers(block int, layer func(int, Put) error) func(Put) error 
 	}
 }
 
-// write writes one file of the numbers that fill puts.
-func (b *builder) write(role Role, name string, layout *safetensors.Layout, fill func(Put) error) (Link, error) {
+// floats fills a file with nothing but numbers.
+func floats(fill func(Put) error) func(*safetensors.Writer) error {
+	return func(w *safetensors.Writer) error { return fill(w.WriteFloat32) }
+}
+
+// tile fills a block's tile.
+func (b *builder) tile(block int) func(*safetensors.Writer) error {
+	if b.Config.Weights != tcn.WeightsQ2 {
+		return floats(b.layers(block, b.Source.Tile))
+	}
+	return func(w *safetensors.Writer) error {
+		lo, hi := b.Config.BlockLayers(block)
+		for layer := lo; layer < hi; layer++ {
+			if err := b.layerQ2(w, layer); err != nil {
+				return fmt.Errorf("layer %d: %w", layer, err)
+			}
+		}
+		return nil
+	}
+}
+
+// layerQ2 writes the 2-bit matrices of a layer.
+func (b *builder) layerQ2(w *safetensors.Writer, layer int) error {
+	l, err := b.Source.(SourceQ2).TileQ2(layer)
+	if err != nil {
+		return err
+	}
+	c := b.Config
+	if err := writeQ2(w, "W_in", l.In, 2*c.DFF, c.DModel); err != nil {
+		return err
+	}
+	if len(l.Conv) != c.KernelSize*c.ConvWidth() {
+		return fmt.Errorf("%w: conv of %d numbers, want %d", safetensors.ErrTensor, len(l.Conv), c.KernelSize*c.ConvWidth())
+	}
+	if err := w.WriteFloat32(l.Conv); err != nil {
+		return err
+	}
+	return writeQ2(w, "W_out", l.Out, c.DModel, c.DFF)
+}
+
+// writeQ2 writes the parts of a matrix that must be [rows, cols].
+func writeQ2(w *safetensors.Writer, name string, m *quant.Q2, rows, cols int) error {
+	if m == nil || m.Rows() != rows || m.Cols() != cols {
+		return fmt.Errorf("%w: %s is not [%d, %d]", safetensors.ErrTensor, name, rows, cols)
+	}
+	if err := w.WriteBytes(m.Codes()); err != nil {
+		return err
+	}
+	if err := w.WriteFloat32(m.Scale()); err != nil {
+		return err
+	}
+	return w.WriteBytes(m.Signs())
+}
+
+// write writes one file that fill fills.
+func (b *builder) write(role Role, name string, layout *safetensors.Layout, fill func(*safetensors.Writer) error) (Link, error) {
 	b.out.progress.doing = name
 	c, err := b.out.writeTensors(role, func(w io.Writer) error {
 		writer, err := safetensors.NewWriter(w, layout)
 		if err != nil {
 			return err
 		}
-		if err := fill(writer.WriteFloat32); err != nil {
+		if err := fill(writer); err != nil {
 			return err
 		}
 		return writer.Close()

@@ -20,8 +20,8 @@ type ImportConfig struct {
 }
 
 // DecodeConfig reads a config.json: a JSON object with the names of tcn.Config
-// and lora_rank. Only lora_rank, layers_per_block, state and boundary may be
-// absent. Errors: ErrConfig, tcn.ErrConfig, ErrTooLarge.
+// and lora_rank. Only lora_rank, layers_per_block, state, boundary and weights may
+// be absent. Errors: ErrConfig, tcn.ErrConfig, ErrTooLarge.
 func DecodeConfig(data []byte) (ImportConfig, error) {
 	var in ImportConfig
 	if len(data) > ConfigBytes {
@@ -42,6 +42,7 @@ func (in *ImportConfig) decode(data []byte) error {
 	}
 	optional := map[string]any{
 		"lora_rank": &in.Rank, "layers_per_block": &c.LayersPerBlock, "state": &c.State, "boundary": &c.Boundary,
+		"weights": &c.Weights,
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	err := jsonobject.EachMember(decoder, func(name string) error {

@@ -18,6 +18,8 @@
 // other metadata, so equal blocks are one file:
 //
 //	tile   L.w_in [2·d_ff, d_model]   L.w_dw [kernel_size, width]   L.w_out [d_model, d_ff]
+//	       with 2-bit weights L.w_in and L.w_out are each three tensors; see package quant:
+//	       L.w_in.codes U8 [⌈rows/16⌉, ⌈cols/16⌉, 64]   L.w_in.scale [rows]   L.w_in.signs U8 [⌈cols/8⌉]
 //	small  routing [1]   L.norm.w [d_model]   L.scale [1]
 //	soul   L.lora_in.A [rank, d_model]   L.lora_in.B [2·d_ff, rank]
 //	       L.lora_out.A [rank, d_ff]     L.lora_out.B [d_model, rank]

@@ -16,6 +16,7 @@ type Inspection struct {
 	Blocks         []BlockInspection `json:"blocks"`
 	EndsBytes      int64             `json:"ends_bytes"`      // of the ends file
 	FileBytes      int64             `json:"file_bytes"`      // of all tensor files, shared ones once
+	BitsPerWeight  float64           `json:"bits_per_weight"` // of all tiles; see BlockInspection
 	StateBytes     int64             `json:"state_bytes"`     // memory of one sequence over all blocks
 	ReceptiveField int               `json:"receptive_field"` // bytes a prediction can depend on
 	Missing        []string          `json:"missing,omitempty"`
@@ -44,6 +45,12 @@ type BlockInspection struct {
 	SmallBytes int64  `json:"small_bytes"`
 	SoulBytes  int64  `json:"soul_bytes"`
 	StateBytes int64  `json:"state_bytes"` // memory of one sequence
+
+	// Parameters is the numbers in the tile: matrices and taps.
+	Parameters int64 `json:"parameters"`
+	// BitsPerWeight is the bits of the whole tile (scales, signs, taps, header
+	// and padding too) over the weights of its matrices; 0 for a missing one.
+	BitsPerWeight float64 `json:"bits_per_weight"`
 }
 
 // Inspect describes the model folder dir without reading its tensors. Errors as
@@ -69,17 +76,23 @@ func Inspect(dir string) (Inspection, error) {
 		// A_in, B_in, A_out, B_out of every layer.
 		in.Parameters.Soul = int64(c.Layers) * int64(f.soul.Rank) * (2*int64(c.DModel) + 3*int64(c.DFF))
 	}
+	tileBits, matrices := int64(0), p.Matrices/int64(c.Layers) // of one layer
 	for block, tile := range f.genome.Tiles {
+		layers := int64(blockLayers(c, block))
 		info := BlockInspection{
 			Block: block, Layers: blockLayers(c, block), Tile: tile.String(),
 			TileBytes: f.fileSize(tile), SmallBytes: f.fileSize(f.model.Small[block]),
 			StateBytes: c.StateBytes(tcn.Range{Lo: block, Hi: block + 1}),
+			Parameters: layers * (matrices + p.Conv/int64(c.Layers)),
 		}
+		info.BitsPerWeight = 8 * float64(info.TileBytes) / float64(layers*matrices)
+		tileBits += 8 * info.TileBytes
 		if f.soul != nil && f.soul.Slices != nil {
 			info.SoulBytes = f.fileSize(f.soul.Slices[block])
 		}
 		in.Blocks = append(in.Blocks, info)
 	}
+	in.BitsPerWeight = float64(tileBits) / float64(p.Matrices)
 	for _, ref := range f.files {
 		size := f.fileSize(ref.CID)
 		if size == 0 {

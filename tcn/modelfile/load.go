@@ -7,6 +7,7 @@ import (
 
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/safetensors"
+	"github.com/zetagrid/zetagrid/tcn/quant"
 )
 
 // OpenTile maps the tile of a block and uses it in place: the Block is valid
@@ -27,6 +28,9 @@ func OpenTile(path string, c tcn.Config, block int) (*tcn.Block, io.Closer, erro
 
 func readTile(file *safetensors.File, c tcn.Config, block int) (*tcn.Block, error) {
 	r := tensorReader{file: file}
+	if c.Weights == tcn.WeightsQ2 {
+		return r.tileQ2(c, block)
+	}
 	layers := make([]tcn.LayerF32, blockLayers(c, block))
 	for l := range layers {
 		layers[l] = tcn.LayerF32{
@@ -39,6 +43,22 @@ func readTile(file *safetensors.File, c tcn.Config, block int) (*tcn.Block, erro
 		return nil, r.err
 	}
 	return tcn.NewBlockF32(c, block, layers)
+}
+
+// tileQ2 is the tile of a block with 2-bit matrices.
+func (r *tensorReader) tileQ2(c tcn.Config, block int) (*tcn.Block, error) {
+	layers := make([]tcn.LayerQ2, blockLayers(c, block))
+	for l := range layers {
+		layers[l] = tcn.LayerQ2{
+			In:   r.q2(layerName(l, "w_in"), 2*c.DFF, c.DModel),
+			Conv: r.numbers(layerName(l, "w_dw")),
+			Out:  r.q2(layerName(l, "w_out"), c.DModel, c.DFF),
+		}
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return tcn.NewBlockQ2(c, block, layers)
 }
 
 // LoadSmall reads the small parameters of a block. Errors as OpenTile.
@@ -166,4 +186,26 @@ func (r *tensorReader) scalar(name string) float32 {
 		return 0
 	}
 	return values[0]
+}
+
+func (r *tensorReader) bytes(name string) []byte {
+	if r.err != nil {
+		return nil
+	}
+	raw, err := r.file.Bytes(name)
+	r.err = err
+	return raw
+}
+
+// q2 is the 2-bit matrix of a name.
+func (r *tensorReader) q2(name string, rows, cols int) *quant.Q2 {
+	codes, scale, signs := r.bytes(name+codesSuffix), r.numbers(name+scaleSuffix), r.bytes(name+signsSuffix)
+	if r.err != nil {
+		return nil
+	}
+	m, err := quant.NewQ2(rows, cols, codes, scale, signs)
+	if err != nil {
+		r.err = fmt.Errorf("%s: %w", name, err)
+	}
+	return m
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/element"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/safetensors"
+	"github.com/zetagrid/zetagrid/tcn/quant"
 )
 
 // The tensors of each kind of file, in file order. c must be valid and block in
@@ -19,12 +20,35 @@ func blockLayers(c tcn.Config, block int) int {
 func tileSpecs(c tcn.Config, block int) []safetensors.Spec {
 	var specs []safetensors.Spec
 	for l := range blockLayers(c, block) {
+		if c.Weights == tcn.WeightsQ2 {
+			specs = append(specs, q2(l, "w_in", 2*c.DFF, c.DModel)...)
+			specs = append(specs, f32(l, "w_dw", c.KernelSize, c.ConvWidth()))
+			specs = append(specs, q2(l, "w_out", c.DModel, c.DFF)...)
+			continue
+		}
 		specs = append(specs,
 			f32(l, "w_in", 2*c.DFF, c.DModel),
 			f32(l, "w_dw", c.KernelSize, c.ConvWidth()),
 			f32(l, "w_out", c.DModel, c.DFF))
 	}
 	return specs
+}
+
+// The parts of a 2-bit matrix; each follows the matrix's name.
+const (
+	codesSuffix = ".codes" // U8 [⌈rows/16⌉, ⌈cols/16⌉, 64]
+	scaleSuffix = ".scale" // [rows]
+	signsSuffix = ".signs" // U8 [⌈cols/8⌉]
+)
+
+// q2 is the parts of a 2-bit matrix [rows, cols].
+func q2(layer int, name string, rows, cols int) []safetensors.Spec {
+	codes := quant.ShapeQ2(rows, cols)
+	return []safetensors.Spec{
+		{Name: layerName(layer, name+codesSuffix), Type: element.U8, Shape: codes[:]},
+		f32(layer, name+scaleSuffix, rows),
+		{Name: layerName(layer, name+signsSuffix), Type: element.U8, Shape: []int{(cols + 7) / 8}},
+	}
 }
 
 func smallSpecs(c tcn.Config, block int) []safetensors.Spec {

@@ -66,7 +66,8 @@ func (f *File) Lookup(name string) (t Tensor, ok bool) {
 
 // Check reports the first of wanted that the file lacks or holds in another
 // shape, then the first tensor, padding aside, that is not wanted. The element
-// type may be any floating point one. Errors: ErrTensor.
+// type is that of the Spec, or, if that is a floating point one, any of them.
+// Errors: ErrTensor.
 func (f *File) Check(wanted []Spec) error {
 	known := make(map[string]bool, len(wanted))
 	for _, spec := range wanted {
@@ -78,7 +79,10 @@ func (f *File) Check(wanted []Spec) error {
 		if !slices.Equal(t.Shape, spec.Shape) {
 			return fmt.Errorf("%w: %s: %q is %v, want %v", ErrTensor, f.path, spec.Name, t.Shape, spec.Shape)
 		}
-		if t.Type < element.F16 {
+		if spec.Type < element.F16 && t.Type != spec.Type {
+			return fmt.Errorf("%w: %s: %q holds %s, want %s", ErrTensor, f.path, spec.Name, t.Type, spec.Type)
+		}
+		if spec.Type >= element.F16 && t.Type < element.F16 {
 			return fmt.Errorf("%w: %s: %q holds %s, want floating point numbers", ErrTensor, f.path, spec.Name, t.Type)
 		}
 	}
@@ -107,6 +111,19 @@ func (f *File) Float32(name string) ([]float32, error) {
 		return nil, fmt.Errorf("%w: %s: %q number %d", ErrNotFinite, f.path, name, i)
 	}
 	return values, nil
+}
+
+// Bytes is the bytes of a U8 tensor where they lie, valid until Close. They must
+// not be changed. Errors: ErrTensor for an absent tensor or another type.
+func (f *File) Bytes(name string) ([]byte, error) {
+	t, ok := f.Lookup(name)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s lacks %q", ErrTensor, f.path, name)
+	}
+	if t.Type != element.U8 {
+		return nil, fmt.Errorf("%w: %s: %q holds %s, want %s", ErrTensor, f.path, name, t.Type, element.U8)
+	}
+	return f.data[t.Offset : t.Offset+t.Bytes : t.Offset+t.Bytes], nil
 }
 
 // Close gives the mapping back; numbers got in place must no longer be used.

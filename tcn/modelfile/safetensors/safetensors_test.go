@@ -268,6 +268,55 @@ func TestWriterRefuses(t *testing.T) {
 	}
 }
 
+// TestWriteBytes: bytes go into U8 tensors only, over the gaps, and come back.
+func TestWriteBytes(t *testing.T) {
+	u8 := func(name string, n int) safetensors.Spec {
+		return safetensors.Spec{Name: name, Type: element.U8, Shape: []int{n}}
+	}
+	specs := []safetensors.Spec{u8("a", 3), u8("b", 70), f32("c", 1)}
+	layout, err := safetensors.Plan(specs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w, err := safetensors.NewWriter(&out, layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := make([]byte, 73)
+	for i := range raw {
+		raw[i] = byte(i + 1)
+	}
+	if err := errors.Join(w.WriteBytes(raw[:5]), w.WriteBytes(raw[5:])); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.WriteBytes(raw[:1]); !errors.Is(err, safetensors.ErrTensor) {
+		t.Errorf("U8 into F32: %v", err)
+	}
+	if err := errors.Join(w.WriteFloat32([]float32{1}), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.WriteBytes(raw[:1]); !errors.Is(err, safetensors.ErrTensor) {
+		t.Errorf("past the end: %v", err)
+	}
+	file, err := safetensors.Open(save(t, out.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	a, errA := file.Bytes("a")
+	b, errB := file.Bytes("b")
+	if err := errors.Join(errA, errB, file.Check(specs)); err != nil || !bytes.Equal(append(bytes.Clone(a), b...), raw) {
+		t.Errorf("read %v %v, %v", a, b, err)
+	}
+	if err := file.Check([]safetensors.Spec{f32("a", 3), u8("b", 70), f32("c", 1)}); !errors.Is(err, safetensors.ErrTensor) {
+		t.Errorf("U8 where numbers are wanted: %v", err)
+	}
+	if err := file.Check([]safetensors.Spec{u8("a", 3), u8("b", 70), u8("c", 1)}); !errors.Is(err, safetensors.ErrTensor) {
+		t.Errorf("F32 where bytes are wanted: %v", err)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	file, err := safetensors.Open(save(t, write(t, []safetensors.Spec{f32("a", 2, 3), f32("b", 1)}, make([]float32, 7))))
 	if err != nil {

@@ -76,7 +76,8 @@ func encodeHeader(parts []Tensor) []byte {
 	return append(header, text.String()...)
 }
 
-// Writer writes the F32 tensors of a Layout in order, in pieces of any size.
+// Writer writes the F32 and U8 tensors of a Layout in order, in pieces of any
+// size.
 type Writer struct {
 	w      io.Writer
 	layout *Layout
@@ -148,6 +149,31 @@ func (w *Writer) put(values []float32) error {
 	w.left -= int64(len(w.buffer))
 	_, err := w.w.Write(w.buffer)
 	return err
+}
+
+// WriteBytes writes the next bytes, which may run over several tensors. Errors:
+// ErrTensor when there are more than the Layout has room for, or the next tensor
+// is not U8.
+func (w *Writer) WriteBytes(raw []byte) error {
+	for len(raw) > 0 {
+		if w.part == len(w.layout.parts) {
+			return fmt.Errorf("%w: %d bytes too many", ErrTensor, len(raw))
+		}
+		t := w.layout.parts[w.part]
+		if t.Type != element.U8 {
+			return fmt.Errorf("%w: %q is %s, not U8", ErrTensor, t.Name, t.Describe())
+		}
+		n := int(min(int64(len(raw)), w.left))
+		w.left -= int64(n)
+		if _, err := w.w.Write(raw[:n]); err != nil {
+			return fmt.Errorf("safetensors: %q: %w", t.Name, err)
+		}
+		raw = raw[n:]
+		if err := w.advance(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close checks that every tensor was written. It does not close the underlying

@@ -1,0 +1,10 @@
+//go:build !amd64
+
+package kernel
+
+const readBytes = 512
+
+var (
+	readBlocks func(p []byte, n int)
+	dotRounds  func(rounds int)
+)
