@@ -20,8 +20,14 @@ import (
 func (n *Node) join(ctx context.Context) error {
 	if n.host == nil {
 		n.running.Go(func() {
-			if n.loadUntilDone(n.ctx, n.library.config.All()) {
+			// No peer can bring what is not here, so there is nothing to wait for.
+			all := n.library.config.All()
+			err := n.resident.load(n.ctx, n.library, all, nil)
+			if err == nil {
 				close(n.ready)
+			} else if n.ctx.Err() == nil {
+				n.failed = err
+				n.cancel()
 			}
 		})
 		return nil

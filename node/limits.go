@@ -76,6 +76,9 @@ const (
 	provideTimeout  = 30 * time.Second
 	provideInterval = 6 * time.Hour
 
+	// searchInterval is how often a start says that it still waits for the Model.
+	searchInterval = 10 * time.Second
+
 	// watchInterval is how soon an expired lease becomes an event.
 	watchInterval = time.Second
 

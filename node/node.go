@@ -54,6 +54,7 @@ type Node struct {
 	ctx     context.Context // ends at Close
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	failed  error        // why an offline node ended before Ready; set before ctx ends
 	close   func() error // runs once
 }
 
@@ -91,7 +92,7 @@ func (n *Node) start(ctx context.Context) error {
 	if n.host != nil {
 		n.store.Start(n.host.Host(), discovery(n.host))
 	}
-	if n.library, err = openLibrary(ctx, n.store, n.options.Model); err != nil {
+	if err := n.openLibrary(ctx); err != nil {
 		return err
 	}
 	if err := n.checkBlocks(); err != nil {
@@ -108,6 +109,28 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	return n.serveAPI()
+}
+
+// openLibrary waits until the Model's manifests are here, and says so now and then:
+// a Model that no peer has looks like one on its way.
+func (n *Node) openLibrary(ctx context.Context) (err error) {
+	done := make(chan struct{})
+	defer close(done)
+	if n.host != nil {
+		n.running.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				case <-time.After(searchInterval):
+					n.log.Warn("no peer has brought the model yet", "model", n.options.Model,
+						"peers", len(n.host.Host().Network().Peers()))
+				}
+			}
+		})
+	}
+	n.library, err = openLibrary(ctx, n.store, n.options.Model)
+	return err
 }
 
 // openData makes the data folder, a temporary one if none is named.
@@ -248,7 +271,8 @@ func (n *Node) Logits(ctx context.Context, r session.Request) ([256]float32, err
 // Ready is closed when the node serves what it owns.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
-// Done is closed when the node begins to close.
+// Done is closed when the node begins to close, which an offline node does by
+// itself when blocks of its Model are not here: Close then says which.
 func (n *Node) Done() <-chan struct{} { return n.ctx.Done() }
 
 // Peer is this node's peer ID; "" offline.
@@ -326,6 +350,7 @@ func (n *Node) shutDown() error {
 		errs = append(errs, n.host.Close())
 	}
 	n.running.Wait()
+	errs = append(errs, n.failed)
 	if n.variants != nil {
 		n.variants.close()
 		n.resident.close()

@@ -61,7 +61,7 @@ func (c *bootstrapCmd) Run(ctx context.Context, s *streams) error {
 		Data: data, Listen: c.Listen, Bootstrap: c.Bootstrap, Logger: c.logger(s.err),
 	})
 	if err != nil {
-		return &remedy{err, listenRemedy}
+		return err
 	}
 	if err := c.announce(s, peer); err != nil {
 		_ = peer.Close() // the first error counts

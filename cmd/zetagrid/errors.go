@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -59,9 +60,6 @@ type remedy struct {
 func (r *remedy) Error() string { return r.err.Error() + ": " + r.do }
 func (r *remedy) Unwrap() error { return r.err }
 
-// listenRemedy is for addresses that are none, or are taken.
-const listenRemedy = "check --listen (multiaddrs of free UDP ports) and --bootstrap (multiaddrs ending in /p2p/PEER)"
-
 // remedies says what to do about the errors a user meets; the first that
 // matches counts.
 var remedies = []struct {
@@ -80,7 +78,10 @@ var remedies = []struct {
 	{session.ErrRefused, "look at that node's log, or ask again"},
 	{session.ErrDeadline, "ask again; zetagrid doctor tests the network"},
 	{api.ErrTokenRequired, "give --token, or listen on 127.0.0.1"},
-	{p2p.ErrOptions, listenRemedy},
+	{p2p.ErrOptions, "check --listen (multiaddrs of free UDP ports) and --bootstrap (multiaddrs ending in /p2p/PEER)"},
+	{p2p.ErrListen, "name another free UDP port with --listen, or port 0"},
+	{p2p.ErrInUse, "stop that node, or name another folder with --data"},
+	{syscall.EADDRINUSE, "name another address with --api or --listen, or port 0 for a free one"},
 	{content.ErrAbsent, "name a model folder, or let zetagrid up --bootstrap ADDRESS fetch it first"},
 	{content.ErrDisk, "make room, or name another folder with --data"},
 	{content.ErrCorrupt, "copy or import the model again"},

@@ -25,6 +25,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
+
+	"github.com/zetagrid/zetagrid/node/p2p"
 )
 
 // Exit statuses.
@@ -95,7 +97,7 @@ func (s *streams) fail(err error, command string) int {
 	}
 	// Joined errors come one to a line; a failure is one line.
 	s.note("%s", strings.ReplaceAll(withRemedy(err, command).Error(), "\n", "; "))
-	if errors.Is(err, errUsage) {
+	if errors.Is(err, errUsage) || errors.Is(err, p2p.ErrOptions) {
 		return exitUsage
 	}
 	return exitFailed

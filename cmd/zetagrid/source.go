@@ -69,7 +69,10 @@ func startLocal(ctx context.Context, s *streams, model, data string, device devi
 	case <-n.Ready():
 		return l, nil
 	case <-n.Done():
-		return localSource{}, errors.Join(errors.New("the node ended before it was ready"), l.Close())
+		if err := l.Close(); err != nil {
+			return localSource{}, err
+		}
+		return localSource{}, errors.New("the node ended before it was ready")
 	case <-ctx.Done():
 		return localSource{}, errors.Join(context.Cause(ctx), l.Close())
 	}

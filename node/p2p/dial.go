@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -30,6 +31,8 @@ const (
 	firstBootstrapPause = 250 * time.Millisecond
 	lastBootstrapPause  = 30 * time.Second
 	bootstrapWatch      = 5 * time.Second
+	// bootstrapFailures in a row, some seconds, are worth a word to the user.
+	bootstrapFailures = 3
 
 	// knownAttempts is how often a known peer is tried after a start.
 	knownAttempts = 3
@@ -60,13 +63,19 @@ func (h *Host) keepConnected(info peer.AddrInfo) {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = firstBootstrapPause, lastBootstrapPause
 	timeout := firstDialTimeout
+	failed := 0
 	for {
 		wait := bootstrapWatch
 		if h.Connected(info.ID) {
 			pause.Reset()
 			timeout = firstDialTimeout
+			failed = 0
 		} else if err := h.connect(h.ctx, info, timeout); err != nil {
-			h.log.Debug("bootstrap peer not reached", "peer", info.ID, "error", err)
+			level := slog.LevelDebug
+			if failed++; failed == bootstrapFailures {
+				level = slog.LevelWarn
+			}
+			h.log.Log(h.ctx, level, "bootstrap peer not reached yet", "peer", info.ID, "error", err)
 			wait = pause.NextBackOff()
 			timeout = min(2*timeout, lastDialTimeout)
 		}

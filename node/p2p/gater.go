@@ -42,6 +42,13 @@ func isEd25519(p peer.ID) bool {
 	return err == nil && key != nil && key.Type() == pb.KeyType_Ed25519
 }
 
+// undialable says that nothing we speak can come of an address: it is of another
+// transport, and no name to be looked up either.
+func undialable(addr ma.Multiaddr) bool {
+	_, err := addr.ValueForProtocol(ma.P_DNSADDR)
+	return err != nil && !isOurTransport(addr)
+}
+
 // isOurTransport accepts QUIC v1 and a relay reached over QUIC v1 (or one that
 // only names a relay by its peer ID), and nothing on top of QUIC.
 func isOurTransport(addr ma.Multiaddr) bool {

@@ -30,6 +30,9 @@ func (h *Host) startGossip() (*pubsub.PubSub, error) {
 		pubsub.WithSubscriptionFilter(
 			pubsub.WrapLimitSubscriptionFilter(pubsub.NewRegexpSubscriptionFilter(topics), GossipTopics)),
 		pubsub.WithPeerScore(peerScore()),
+		// Our own claims go to every neighbour, not to the mesh alone: a mesh takes
+		// a heartbeat to form, and a node that says it serves is asked at once.
+		pubsub.WithFloodPublish(true),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/libp2p/go-libp2p"
@@ -29,6 +30,10 @@ import (
 // ErrOptions says that a host cannot start with these options.
 var ErrOptions = errors.New("invalid host options")
 
+// ErrListen says that no address could be listened on, most often because another
+// program has them.
+var ErrListen = errors.New("cannot listen")
+
 // Options say how a host listens and how it finds peers.
 type Options struct {
 	// Key is the identity, an Ed25519 key. Required.
@@ -43,7 +48,8 @@ type Options struct {
 	MDNS bool
 	// DHT takes part in the DHT, which finds peers and content anywhere.
 	DHT bool
-	// DataDir is the folder of peers.json; "" remembers no peers.
+	// DataDir is the folder of peers.json, held until Close: ErrInUse when another
+	// host holds it. "" remembers no peers.
 	DataDir string
 	// Relay offers to relay control traffic of peers behind NATs and to test whether
 	// others can be reached. For bootstrap peers.
@@ -64,6 +70,7 @@ type Host struct {
 	mdns      mdns.Service // nil without Options.MDNS
 	log       *slog.Logger
 	known     *knownPeers
+	unlock    func() error // lets go of the data folder
 	records   peerRecords
 	bootstrap []peer.AddrInfo
 
@@ -96,12 +103,21 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: bootstrap %w", ErrOptions, err)
 	}
+	for _, info := range bootstrap {
+		if i := slices.IndexFunc(info.Addrs, undialable); i >= 0 {
+			return nil, fmt.Errorf("%w: bootstrap address %q is not QUIC v1", ErrOptions, info.Addrs[i])
+		}
+	}
 	listen, err := parseListen(o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("%w: listen %w", ErrOptions, err)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	unlock, err := lockFolder(o.DataDir, o.Logger)
+	if err != nil {
+		return nil, err
 	}
 	known, err := loadKnownPeers(o.DataDir)
 	if err != nil {
@@ -112,6 +128,7 @@ func New(ctx context.Context, o Options) (*Host, error) {
 		dataDir:   o.DataDir,
 		log:       o.Logger,
 		known:     known,
+		unlock:    unlock,
 		bootstrap: bootstrap,
 		ready:     make(chan struct{}),
 		found:     make(chan peer.AddrInfo, DiscoveredBacklog),
@@ -158,7 +175,7 @@ func (h *Host) start(o Options, listen []ma.Multiaddr) error {
 	close(h.ready)
 	// Listening is not left to libp2p.New, which leaks the host when it fails.
 	if err := h.host.Network().Listen(listen...); err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return fmt.Errorf("%w: %w", ErrListen, err)
 	}
 	h.host.SetStreamHandler(StageProtocol, h.acceptStage)
 	if o.DHT {
@@ -316,6 +333,6 @@ func (h *Host) shutDown() error {
 	}
 	h.wait.Wait()
 	h.drainIncoming()
-	errs = append(errs, h.known.save())
+	errs = append(errs, h.known.save(), h.unlock())
 	return errors.Join(errs...)
 }
