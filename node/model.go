@@ -63,9 +63,11 @@ func openLibrary(ctx context.Context, store *content.Store, ref string) (*librar
 
 // tileBytes bounds the file of one block: its numbers, headers and padding.
 func (l *library) tileBytes() int64 {
-	c := l.config
-	perLayer := 4 * (3*int64(c.DFF)*int64(c.DModel) + int64(c.KernelSize)*int64(c.ConvWidth()))
-	return perLayer*int64(c.LayersPerBlock) + fileSlack
+	size, err := modelfile.TileBytes(l.config, 0)
+	if err != nil { // more tensors than a file can hold: there is none to wait for
+		return fileSlack
+	}
+	return size + fileSlack
 }
 
 // smallBytes bounds a small parameter file, soulBytes a Soul's slice of a block,

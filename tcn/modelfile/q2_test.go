@@ -153,6 +153,27 @@ func TestInspectQ2(t *testing.T) {
 	}
 }
 
+// TestTileBytes: what is announced is what is written, in either form.
+func TestTileBytes(t *testing.T) {
+	for _, c := range []tcn.Config{tinyConfig, q2Config()} {
+		in, err := modelfile.Inspect(initModel(t, c).Dir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for b, block := range in.Blocks {
+			if got, err := modelfile.TileBytes(c, b); err != nil || got != block.TileBytes {
+				t.Errorf("%q block %d: %d bytes, %v; the file has %d", c.Weights, b, got, err, block.TileBytes)
+			}
+		}
+		if _, err := modelfile.TileBytes(c, len(in.Blocks)); !errors.Is(err, tcn.ErrRange) {
+			t.Errorf("past the last block: %v", err)
+		}
+	}
+	if _, err := modelfile.TileBytes(tcn.Config{}, 0); !errors.Is(err, tcn.ErrConfig) {
+		t.Errorf("zero config: %v", err)
+	}
+}
+
 // TestBuildNeedsQ2: a source of numbers cannot fill 2-bit tiles.
 func TestBuildNeedsQ2(t *testing.T) {
 	parent := t.TempDir()

@@ -34,6 +34,23 @@ func tileSpecs(c tcn.Config, block int) []safetensors.Spec {
 	return specs
 }
 
+// TileBytes is the size of the tile of a block as this package writes it, header
+// and padding included; the other blocks' are no larger than that of block 0.
+// Errors: tcn.ErrConfig, tcn.ErrRange, ErrTensor for more than a file can hold.
+func TileBytes(c tcn.Config, block int) (int64, error) {
+	if err := c.Validate(); err != nil {
+		return 0, err
+	}
+	if block < 0 || block >= c.Blocks() {
+		return 0, fmt.Errorf("%w: block %d of %d", tcn.ErrRange, block, c.Blocks())
+	}
+	layout, err := safetensors.Plan(tileSpecs(c, block))
+	if err != nil {
+		return 0, fmt.Errorf("%w: block %d: %w", ErrTensor, block, err)
+	}
+	return layout.Size, nil
+}
+
 // The parts of a 2-bit matrix; each follows the matrix's name.
 const (
 	codesSuffix = ".codes" // U8 [⌈rows/16⌉, ⌈cols/16⌉, 64]
