@@ -156,7 +156,7 @@ func (s *cpuStage) addSouls(b, i int, pair func(*SoulLayer) (a, b Matrix), t, u 
 
 // aloneChannels is how many channels of convolution and gate are computed
 // sooner than helpers are woken.
-const aloneChannels = 8 << 10
+const aloneChannels = 4 << 10
 
 // shareOut runs a job on every segment of width channels, over all rows.
 func (s *cpuStage) shareOut(rows, width int, segment func(i int)) {

@@ -1,6 +1,7 @@
 package tcn
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -154,6 +155,64 @@ func besideDots(b *testing.B, multiplications int, pool *kernel.Pool, work func(
 	}
 	beside(b, "Gmul/s", float64(multiplications), float64(perPiece)*float64(pieces), work,
 		func() { pool.Run(pieces, func(int) { kernel.DotPeak(rounds) }) })
+}
+
+// BenchmarkLayerQ2 is one row through whole layers, a Soul of rank 16 in 8 bits
+// included, beside the layers' frozen products alone: of-ceiling is the part of
+// the time that these take.
+func BenchmarkLayerQ2(b *testing.B) {
+	pool := kernel.NewPool(0)
+	defer pool.Close()
+	for _, size := range []struct{ d, f, layers int }{{4096, 16384, 8}, {2048, 8192, 20}} {
+		c := smallConfig(CellRelease)
+		c.DModel, c.DFF, c.Layers, c.LayersPerBlock, c.Weights = size.d, size.f, size.layers, size.layers, WeightsQ2
+		in, out := benchMatrices(b, 2*c.DFF, c.DModel, c.Layers), benchMatrices(b, c.DModel, c.DFF, c.Layers)
+		conv := seeded(1, 0, 0, c.KernelSize*c.DFF, 0, 1)
+		variant := &Variant{Range: c.All(), Small: []*Small{SeededSmall(c, 1, 0)}}
+		soul, layers := &SoulSlice{}, make([]LayerQ2, c.Layers)
+		for l := range layers {
+			layers[l] = LayerQ2{In: in[l], Conv: conv, Out: out[l]}
+			variant.Small[0].Layers[l].Scale = 0 // random codes would grow without end
+			soul.Layers = append(soul.Layers, SoulLayer{
+				InA: NewMatrixQ8(eighths(b, 16, c.DModel)), InB: NewMatrixQ8(eighths(b, 2*c.DFF, 16)),
+				OutA: NewMatrixQ8(eighths(b, 16, c.DFF)), OutB: NewMatrixQ8(eighths(b, c.DModel, 16)),
+			})
+		}
+		variant.Souls = []SoulTerm{{Weight: 1e-3, Slices: []*SoulSlice{soul}}}
+		block, err := NewBlockQ2(c, 0, layers)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, set := range kernel.Available() {
+			b.Run(fmt.Sprintf("%s/d=%d,f=%d", set.Name, c.DModel, c.DFF), func(b *testing.B) {
+				compute := &Compute{Kernels: set, Pool: pool}
+				stage, err := NewCPU(compute).Load(c, c.All(), []*Block{block})
+				if err != nil {
+					b.Fatal(err)
+				}
+				state, err := stage.NewState(c.All(), 0)
+				if err != nil {
+					b.Fatal(err)
+				}
+				row := seeded(1, 0, 0, c.DModel, 0, 1)
+				works := []*Work{{State: state, Variant: variant, Rows: Rows{Count: 1, Data: row}}}
+				u, h := make([]float32, c.DFF), make([]float32, 2*c.DFF)
+				beside(b, "layers/ns", float64(c.Layers), float64(c.Layers), func() {
+					works[0].Rows.Position = state.Position()
+					if err := errors.Join(stage.Step(works), works[0].Err); err != nil {
+						b.Fatal(err)
+					}
+				}, func() {
+					pool.Begin()
+					defer pool.End()
+					for _, l := range block.Layers {
+						l.In.Multiply(compute, h, u[:c.DModel], 1)
+						l.Out.Multiply(compute, h[:c.DModel], u, 1)
+					}
+				})
+			})
+		}
+	}
 }
 
 // BenchmarkQuantizeRow is the rotation of one row and its int8 numbers, on one
