@@ -22,7 +22,7 @@ func (n *Node) join(ctx context.Context) error {
 		n.running.Go(func() {
 			// No peer can bring what is not here, so there is nothing to wait for.
 			all := n.library.config.All()
-			err := n.resident.load(n.ctx, n.library, all, nil)
+			err := n.bring(n.ctx, all)
 			if err == nil {
 				close(n.ready)
 			} else if n.ctx.Err() == nil {
@@ -160,12 +160,35 @@ func (n *Node) serves() bool {
 	return false
 }
 
+// bring makes a range resident with all that a prompt to the Model needs of it:
+// small parameters and the default Soul's slices too. A node that serves may be the
+// last that has them, and nobody wants to wait for them with the first prompt.
+func (n *Node) bring(ctx context.Context, r tcn.Range) error {
+	if err := n.resident.load(ctx, n.library, r, nil); err != nil {
+		return err
+	}
+	var soul []byte
+	if n.library.model.Soul != nil {
+		soul = n.library.model.Soul.Bytes()
+	}
+	_, release, err := n.variants.get(ctx, n.library.modelCID.Bytes(), soul, r)
+	switch {
+	case err == nil:
+		release() // sessions find it
+		return nil
+	case ctx.Err() != nil:
+		return nil // the range is resident: follow is told, and frees it if it was given up
+	default:
+		return fmt.Errorf("small parameters and Soul of blocks %d-%d: %w", r.Lo, r.Hi, err)
+	}
+}
+
 // loadUntilDone makes a range resident, trying again until ctx ends: a peer that
 // has the tiles may be on its way.
 func (n *Node) loadUntilDone(ctx context.Context, r tcn.Range) bool {
 	began := time.Now()
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		err := n.resident.load(ctx, n.library, r, nil)
+		err := n.bring(ctx, r)
 		if err != nil && ctx.Err() == nil {
 			n.log.Warn("blocks not loaded yet", "lo", r.Lo, "hi", r.Hi, "error", err)
 		}

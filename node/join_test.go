@@ -156,3 +156,27 @@ func TestUncoveredNamesTheBlocks(t *testing.T) {
 		t.Errorf("missing %v, want %v", n.Status().Missing, want)
 	}
 }
+
+// TestServesWithoutSeeder: nodes that are ready have all that a prompt needs, so
+// the one they had it from may go.
+func TestServesWithoutSeeder(t *testing.T) {
+	dir := seededFolder(t, sixBlocks)
+	seeder := startNode(t, Options{Model: dir, Memory: 0})
+	low := startNode(t, Options{
+		Model: seeder.ModelCID(), Blocks: []tcn.Range{{Lo: 0, Hi: 3}}, Bootstrap: seeder.Addrs(),
+	})
+	high := startNode(t, Options{
+		Model: seeder.ModelCID(), Blocks: []tcn.Range{{Lo: 3, Hi: 6}}, Bootstrap: append(seeder.Addrs(), low.Addrs()...),
+	})
+	waitReady(t, low)
+	waitReady(t, high)
+	waitCovered(t, low)
+	if err := seeder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := prompts(1, 16, 0)[0]
+	want := reference(t, dir, r)
+	if got, err := answer(t.Context(), low, r); err != nil || got != want {
+		t.Errorf("%q, want %q (%v)", got, want, err)
+	}
+}

@@ -22,6 +22,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -36,6 +37,9 @@ const (
 	exitUsage  = 2
 )
 
+// sameSignal is how soon after the first a signal is taken for the first again.
+const sameSignal = 500 * time.Millisecond
+
 func main() { os.Exit(command(os.Args[1:])) }
 
 // command runs one command line against the process's own streams and returns
@@ -43,9 +47,10 @@ func main() { os.Exit(command(os.Args[1:])) }
 func command(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// Give the signals their default action back after the first: the second
-	// then ends the process whatever it is doing.
-	context.AfterFunc(ctx, stop)
+	// Give the signals their default action back soon after the first: the second
+	// then ends the process whatever it is doing. Not at once, for a terminal or
+	// timeout(1) may send the same signal to the process and to its group.
+	context.AfterFunc(ctx, func() { time.AfterFunc(sameSignal, stop) })
 
 	var line cli
 	s := &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
