@@ -75,7 +75,10 @@ func TestLongTextKeepsItsState(t *testing.T) {
 		c := smallConfig(CellRelease)
 		c.DModel, c.DFF, c.Layers, c.State = 4, 6, 2, number
 		g := newGenerator(t, NewCPU(nil), c, 3)
-		const rows, chunk = 100_000, 50
+		rows, chunk := 100_000, 50
+		if testing.Short() {
+			rows = 10_000
+		}
 		before := g.state.Bytes()
 		if want := c.StateBytes(c.All()); before != want {
 			t.Errorf("%s: state of %d bytes, config says %d", number, before, want)
@@ -99,10 +102,11 @@ func TestLongTextKeepsItsState(t *testing.T) {
 	}
 }
 
-// TestStepAllocatesNothing, with Souls and products that are shared out. The
-// few allocations let pass are those of the race detector, under which sync.Pool
-// forgets at random.
+// TestStepAllocatesNothing, with Souls and products that are shared out.
 func TestStepAllocatesNothing(t *testing.T) {
+	if raceDetector {
+		t.Skip("under the race detector sync.Pool forgets at random")
+	}
 	pool := kernel.NewPool(1)
 	defer pool.Close()
 	for _, shape := range []struct {
@@ -129,7 +133,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 			if err := errors.Join(g.stage.Step(works), works[0].Err); err != nil {
 				t.Fatal(err)
 			}
-		}); got > 4 {
+		}); got >= 1 {
 			t.Errorf("%s %s: %v allocations a Step", shape.cell, shape.weights, got)
 		}
 	}

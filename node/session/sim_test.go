@@ -299,6 +299,9 @@ func TestOneAnswer(t *testing.T) {
 		want := m.plain(t, request)
 		for _, hops := range splits(m.config.Blocks()) {
 			for _, chunk := range []int{1, 2, 7, 64} {
+				if testing.Short() && (chunk+len(hops))%3 != 0 {
+					continue
+				}
 				t.Run(fmt.Sprintf("temperature=%v/hops=%v/chunk=%d", temperature, hops, chunk), func(t *testing.T) {
 					plan := planOf(m.config, m.ends, hops...)
 					plan.Chunk = chunk

@@ -1,0 +1,5 @@
+//go:build race
+
+package tcn
+
+const raceDetector = true
