@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/zetagrid/zetagrid/bootstrap"
 )
@@ -51,6 +52,9 @@ var bootstrapListen = []string{"/ip4/0.0.0.0/udp/4001/quic-v1", "/ip6/::/udp/400
 
 func (c *bootstrapCmd) Run(ctx context.Context, s *streams) error {
 	data, err := dataFolder(c.Data)
+	if err == nil && c.Data == "" { // beside that of this user's node, which may run too
+		data, err = dataFolder(filepath.Join(data, "bootstrap"))
+	}
 	if err != nil {
 		return err
 	}

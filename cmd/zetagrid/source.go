@@ -48,9 +48,10 @@ func (l localSource) Close() error {
 // startLocal starts a grid of one: no host, no API, every block of the model.
 func startLocal(ctx context.Context, s *streams, model, data string, device deviceFlags) (localSource, error) {
 	folder, err := dataFolder(data)
-	if err != nil {
+	if err != nil && (data != "" || model == "") {
 		return localSource{}, err
 	}
+	// Without a place of its own, a grid of one does with a temporary folder.
 	model, err = modelOrDefault(ctx, s, model, folder)
 	if err != nil {
 		return localSource{}, err
