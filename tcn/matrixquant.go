@@ -44,7 +44,7 @@ func (m *matrixQuant) Bytes() int64 { return m.bytes }
 const (
 	// pieceBytes is the codes of one piece, times the input rows: at the rate
 	// of memory some microseconds, long against handing it over.
-	pieceBytes = 128 << 10
+	pieceBytes = 256 << 10
 
 	// cachedBytes is the int8 numbers of all input rows that stay in a core's
 	// cache while matrix rows pass over them. More of them have to come anew
@@ -86,7 +86,9 @@ func (m *matrixQuant) Multiply(c *Compute, y, x []float32, n int) {
 		m.MultiplyRows(c.Kernels, y, &job.q, 0, rows)
 	} else {
 		job.perPiece = perPiece * kernel.LineRows
-		c.Pool.Run((blocks+perPiece-1)/perPiece, job.runMultiply)
+		job.pieces = (blocks + perPiece - 1) / perPiece
+		job.lanes = min(c.Pool.Width(), job.pieces)
+		c.Pool.Run(job.pieces, job.runMultiply)
 	}
 	job.m, job.kernels, job.y, job.x = nil, nil, nil, nil
 	quantJobs.Put(job)
@@ -100,6 +102,8 @@ type quantJob struct {
 	y, x        []float32
 	q           kernel.Int8Rows
 	perPiece    int // weight rows
+	pieces      int
+	lanes       int // regions that pieces are taken from in turn
 	runQuantize func(i int)
 	runMultiply func(i int)
 }
@@ -126,9 +130,13 @@ func (j *quantJob) quantize(i int) {
 	rowRooms.Put(room)
 }
 
-// multiply computes weight rows [i·perPiece, (i+1)·perPiece).
+// multiply computes piece i in the order in which pieces are taken: in turn from
+// as many regions of the matrix as there are processors. While these keep pace,
+// each reads one stream, and what it asked for ahead is what it needs next.
 func (j *quantJob) multiply(i int) {
-	lo := i * j.perPiece
+	region, at := i%j.lanes, i/j.lanes
+	whole, longer := j.pieces/j.lanes, j.pieces%j.lanes // the first longer regions have one piece more
+	lo := (region*whole + min(region, longer) + at) * j.perPiece
 	j.m.MultiplyRows(j.kernels, j.y, &j.q, lo, min(lo+j.perPiece, j.m.Rows()))
 }
 

@@ -60,6 +60,10 @@ func (s *Set) quantize(a *quantAssembly, q2, q8 *productSet) *Set {
 // numbers of one group of hadamardGroups.
 const registerBlock = 64
 
+// hadamardRun is how many numbers go through all strides together, if blocks are
+// not larger: 4 KiB, a part of the first-level cache.
+const hadamardRun = 1 << 10
+
 func (a *quantAssembly) hadamard(out, x []float32, signs []byte) {
 	block := HadamardBlock(len(x))
 	if block < registerBlock {
@@ -68,13 +72,17 @@ func (a *quantAssembly) hadamard(out, x []float32, signs []byte) {
 	}
 	out = first(out, len(x))
 	_ = signs[len(x)/8-1]
-	a.hadamardGroups(&out[0], &x[0], &signs[0], len(x)/registerBlock)
-	stride := registerBlock
-	for ; 4*stride <= block; stride *= 4 {
-		a.butterflies4(&out[0], stride, len(x)/(4*stride))
-	}
-	if stride < block {
-		a.butterflies2(&out[0], stride, len(x)/(2*stride))
+	run := max(block, hadamardRun)
+	for lo := 0; lo < len(x); lo += run { // all strides while the numbers are at hand
+		n := min(run, len(x)-lo)
+		a.hadamardGroups(&out[lo], &x[lo], &signs[lo/8], n/registerBlock)
+		stride := registerBlock
+		for ; 4*stride <= block; stride *= 4 {
+			a.butterflies4(&out[lo], stride, n/(4*stride))
+		}
+		if stride < block {
+			a.butterflies2(&out[lo], stride, n/(2*stride))
+		}
 	}
 }
 

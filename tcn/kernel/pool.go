@@ -231,3 +231,12 @@ func (p *Pool) Close() {
 	close(p.wake)
 	p.workers.Wait()
 }
+
+// Width is how many goroutines a Run uses at most: the workers and the caller. A
+// nil *Pool has 1.
+func (p *Pool) Width() int {
+	if p == nil {
+		return 1
+	}
+	return cap(p.wake) + 1
+}

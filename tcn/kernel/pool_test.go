@@ -158,3 +158,11 @@ func recovered(f func()) (reason any) {
 	f()
 	return nil
 }
+
+func TestPoolWidth(t *testing.T) {
+	p := NewPool(3)
+	defer p.Close()
+	if got, alone := p.Width(), (*Pool)(nil).Width(); got != 4 || alone != 1 {
+		t.Errorf("widths %d and %d, want 4 and 1", got, alone)
+	}
+}

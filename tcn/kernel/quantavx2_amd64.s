@@ -361,44 +361,68 @@ TEXT ·toInt8AVX2(SB), NOSPLIT, $0-44
 	MOVQ         x+16(FP), DX
 	MOVQ         groups+24(FP), BX
 	VBROADCASTSS scale+32(FP), Y0
-	VMOVUPS      mostAVX2<>+0(SB), Y2
-	VMOVUPS      leastAVX2<>+0(SB), Y1
-	VXORPS       Y3, Y3, Y3
-	VMOVUPS      orderAVX2<>+0(SB), Y4
+	VMOVUPS      mostAVX2<>+0(SB), Y3
+	VMOVUPS      leastAVX2<>+0(SB), Y2
+	VMOVUPS      oneAVX2<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y1
+	VXORPS       Y4, Y4, Y4
+	VMOVUPS      orderAVX2<>+0(SB), Y5
 
 group:
-	VMOVUPS   (DX), Y5
-	VDIVPS    Y0, Y5, Y5
-	VCVTPS2DQ Y5, Y5
-	VPMAXSD   Y1, Y5, Y5
-	VPMINSD   Y2, Y5, Y5
-	VPADDD    Y5, Y3, Y3
-	VMOVUPS   32(DX), Y6
-	VDIVPS    Y0, Y6, Y6
+	// x·(1/scale) is within 2^-15 of x/scale and of its rounding, both at most 127: unless
+	// it is that near to a half, all three have the same nearest integer. Divisions take longer.
+	VMULPS    (DX), Y1, Y6
+	VMULPS    32(DX), Y1, Y7
+	VROUNDPS  $0x00, Y6, Y8
+	VSUBPS    Y8, Y6, Y8
+	VANDPS    magnitudeAVX2<>+0(SB), Y8, Y8
+	VCMPPS    $0x1e, nearHalfAVX2<>+0(SB), Y8, Y8
+	VMOVUPS   Y8, Y8
+	VROUNDPS  $0x00, Y7, Y9
+	VSUBPS    Y9, Y7, Y9
+	VANDPS    magnitudeAVX2<>+0(SB), Y9, Y9
+	VCMPPS    $0x1e, nearHalfAVX2<>+0(SB), Y9, Y9
+	VORPS     Y9, Y8, Y8
+	VMOVMSKPS Y8, SI
+	TESTL     SI, SI
+	JNZ       divide
+
+rounded:
 	VCVTPS2DQ Y6, Y6
-	VPMAXSD   Y1, Y6, Y6
-	VPMINSD   Y2, Y6, Y6
-	VPADDD    Y6, Y3, Y3
+	VPMAXSD   Y2, Y6, Y6
+	VPMINSD   Y3, Y6, Y6
+	VPADDD    Y6, Y4, Y4
+	VCVTPS2DQ Y7, Y7
+	VPMAXSD   Y2, Y7, Y7
+	VPMINSD   Y3, Y7, Y7
+	VPADDD    Y7, Y4, Y4
 
 	// dwords 0-3, 8-11 and, in the upper half, 4-7, 12-15: put in order once they are bytes
-	VPACKSSDW    Y6, Y5, Y5
-	VPACKSSWB    Y5, Y5, Y5
-	VPERMD       Y5, Y4, Y5
-	VMOVDQU      X5, (AX)
+	VPACKSSDW    Y7, Y6, Y6
+	VPACKSSWB    Y6, Y6, Y6
+	VPERMD       Y6, Y5, Y6
+	VMOVDQU      X6, (AX)
 	ADDQ         CX, AX
 	ADDQ         $0x40, DX
 	DECQ         BX
 	JNZ          group
-	VEXTRACTI128 $0x01, Y3, X0
-	VPADDD       X0, X3, X3
-	VPSHUFD      $0x4e, X3, X0
-	VPADDD       X0, X3, X3
-	VPSHUFD      $0xb1, X3, X0
-	VPADDD       X0, X3, X3
-	VMOVD        X3, AX
+	VEXTRACTI128 $0x01, Y4, X0
+	VPADDD       X0, X4, X4
+	VPSHUFD      $0x4e, X4, X0
+	VPADDD       X0, X4, X4
+	VPSHUFD      $0xb1, X4, X0
+	VPADDD       X0, X4, X4
+	VMOVD        X4, AX
 	MOVL         AX, ret+40(FP)
 	VZEROUPPER
 	RET
+
+divide:
+	VMOVUPS (DX), Y6
+	VDIVPS  Y0, Y6, Y6
+	VMOVUPS 32(DX), Y7
+	VDIVPS  Y0, Y7, Y7
+	JMP     rounded
 
 DATA mostAVX2<>+0(SB)/4, $0x0000007f
 DATA mostAVX2<>+4(SB)/4, $0x0000007f
@@ -420,6 +444,16 @@ DATA leastAVX2<>+24(SB)/4, $0xffffff81
 DATA leastAVX2<>+28(SB)/4, $0xffffff81
 GLOBL leastAVX2<>(SB), RODATA|NOPTR, $32
 
+DATA oneAVX2<>+0(SB)/4, $0x3f800000
+DATA oneAVX2<>+4(SB)/4, $0x3f800000
+DATA oneAVX2<>+8(SB)/4, $0x3f800000
+DATA oneAVX2<>+12(SB)/4, $0x3f800000
+DATA oneAVX2<>+16(SB)/4, $0x3f800000
+DATA oneAVX2<>+20(SB)/4, $0x3f800000
+DATA oneAVX2<>+24(SB)/4, $0x3f800000
+DATA oneAVX2<>+28(SB)/4, $0x3f800000
+GLOBL oneAVX2<>(SB), RODATA|NOPTR, $32
+
 DATA orderAVX2<>+0(SB)/4, $0x00000000
 DATA orderAVX2<>+4(SB)/4, $0x00000004
 DATA orderAVX2<>+8(SB)/4, $0x00000001
@@ -429,6 +463,16 @@ DATA orderAVX2<>+20(SB)/4, $0x00000004
 DATA orderAVX2<>+24(SB)/4, $0x00000001
 DATA orderAVX2<>+28(SB)/4, $0x00000005
 GLOBL orderAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA nearHalfAVX2<>+0(SB)/4, $0x3effe000
+DATA nearHalfAVX2<>+4(SB)/4, $0x3effe000
+DATA nearHalfAVX2<>+8(SB)/4, $0x3effe000
+DATA nearHalfAVX2<>+12(SB)/4, $0x3effe000
+DATA nearHalfAVX2<>+16(SB)/4, $0x3effe000
+DATA nearHalfAVX2<>+20(SB)/4, $0x3effe000
+DATA nearHalfAVX2<>+24(SB)/4, $0x3effe000
+DATA nearHalfAVX2<>+28(SB)/4, $0x3effe000
+GLOBL nearHalfAVX2<>(SB), RODATA|NOPTR, $32
 
 // func productQ2x1AVX2(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
 // Requires: AVX, AVX2, CMOV, MMX+
@@ -467,6 +511,7 @@ run0:
 
 group0:
 	PREFETCHT0   2048(DX)
+	PREFETCHT1   6144(DX)
 	VMOVDQU      (DX), Y6
 	VMOVDQU      32(DX), Y7
 	VPAND        plane0AVX2<>+0(SB), Y6, Y8
@@ -692,6 +737,7 @@ run0:
 
 group0:
 	PREFETCHT0   2048(DX)
+	PREFETCHT1   6144(DX)
 	VMOVDQU      (DX), Y8
 	VMOVDQU      32(DX), Y9
 	VPAND        plane0AVX2<>+0(SB), Y8, Y10
@@ -1158,9 +1204,13 @@ block:
 
 group:
 	PREFETCHT0   2048(DX)
+	PREFETCHT1   6144(DX)
 	PREFETCHT0   2112(DX)
+	PREFETCHT1   6208(DX)
 	PREFETCHT0   2176(DX)
+	PREFETCHT1   6272(DX)
 	PREFETCHT0   2240(DX)
+	PREFETCHT1   6336(DX)
 	VMOVDQU      (DX), Y2
 	VPABSB       Y2, Y3
 	VMOVDQU      32(DX), Y4
@@ -1274,9 +1324,13 @@ block:
 
 group:
 	PREFETCHT0   2048(DX)
+	PREFETCHT1   6144(DX)
 	PREFETCHT0   2112(DX)
+	PREFETCHT1   6208(DX)
 	PREFETCHT0   2176(DX)
+	PREFETCHT1   6272(DX)
 	PREFETCHT0   2240(DX)
+	PREFETCHT1   6336(DX)
 	VMOVDQU      (DX), Y4
 	VPABSB       Y4, Y5
 	VMOVDQU      32(DX), Y6

@@ -323,34 +323,50 @@ TEXT ·toInt8AVX512(SB), NOSPLIT, $0-44
 	MOVQ         x+16(FP), DX
 	MOVQ         groups+24(FP), BX
 	VBROADCASTSS scale+32(FP), Z0
-	VMOVUPS      mostAVX512<>+0(SB), Z2
-	VMOVUPS      leastAVX512<>+0(SB), Z1
-	VXORPS       Z3, Z3, Z3
+	VMOVUPS      mostAVX512<>+0(SB), Z3
+	VMOVUPS      leastAVX512<>+0(SB), Z2
+	VMOVUPS      oneAVX512<>+0(SB), Z1
+	VDIVPS       Z0, Z1, Z1
+	VXORPS       Z4, Z4, Z4
 
 group:
-	VMOVUPS       (DX), Z4
-	VDIVPS        Z0, Z4, Z4
-	VCVTPS2DQ     Z4, Z4
-	VPMAXSD       Z1, Z4, Z4
-	VPMINSD       Z2, Z4, Z4
-	VPADDD        Z4, Z3, Z3
-	VPMOVDB       Z4, (AX)
+	// x·(1/scale) is within 2^-15 of x/scale and of its rounding, both at most 127: unless
+	// it is that near to a half, all three have the same nearest integer. Divisions take longer.
+	VMULPS      (DX), Z1, Z5
+	VRNDSCALEPS $0x00, Z5, Z6
+	VSUBPS      Z6, Z5, Z6
+	VANDPS      magnitudeAVX512<>+0(SB), Z6, Z6
+	VCMPPS      $0x1e, nearHalfAVX512<>+0(SB), Z6, K1
+	KORTESTW    K1, K1
+	JNZ         divide
+
+rounded:
+	VCVTPS2DQ     Z5, Z5
+	VPMAXSD       Z2, Z5, Z5
+	VPMINSD       Z3, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VPMOVDB       Z5, (AX)
 	ADDQ          CX, AX
 	ADDQ          $0x40, DX
 	DECQ          BX
 	JNZ           group
-	VEXTRACTI64X4 $0x01, Z3, Y0
-	VPADDD        Y0, Y3, Y3
-	VEXTRACTI128  $0x01, Y3, X0
-	VPADDD        X0, X3, X3
-	VPSHUFD       $0x4e, X3, X0
-	VPADDD        X0, X3, X3
-	VPSHUFD       $0xb1, X3, X0
-	VPADDD        X0, X3, X3
-	VMOVD         X3, AX
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPADDD        Y0, Y4, Y4
+	VEXTRACTI128  $0x01, Y4, X0
+	VPADDD        X0, X4, X4
+	VPSHUFD       $0x4e, X4, X0
+	VPADDD        X0, X4, X4
+	VPSHUFD       $0xb1, X4, X0
+	VPADDD        X0, X4, X4
+	VMOVD         X4, AX
 	MOVL          AX, ret+40(FP)
 	VZEROUPPER
 	RET
+
+divide:
+	VMOVUPS (DX), Z5
+	VDIVPS  Z0, Z5, Z5
+	JMP     rounded
 
 DATA mostAVX512<>+0(SB)/4, $0x0000007f
 DATA mostAVX512<>+4(SB)/4, $0x0000007f
@@ -387,3 +403,39 @@ DATA leastAVX512<>+52(SB)/4, $0xffffff81
 DATA leastAVX512<>+56(SB)/4, $0xffffff81
 DATA leastAVX512<>+60(SB)/4, $0xffffff81
 GLOBL leastAVX512<>(SB), RODATA|NOPTR, $64
+
+DATA oneAVX512<>+0(SB)/4, $0x3f800000
+DATA oneAVX512<>+4(SB)/4, $0x3f800000
+DATA oneAVX512<>+8(SB)/4, $0x3f800000
+DATA oneAVX512<>+12(SB)/4, $0x3f800000
+DATA oneAVX512<>+16(SB)/4, $0x3f800000
+DATA oneAVX512<>+20(SB)/4, $0x3f800000
+DATA oneAVX512<>+24(SB)/4, $0x3f800000
+DATA oneAVX512<>+28(SB)/4, $0x3f800000
+DATA oneAVX512<>+32(SB)/4, $0x3f800000
+DATA oneAVX512<>+36(SB)/4, $0x3f800000
+DATA oneAVX512<>+40(SB)/4, $0x3f800000
+DATA oneAVX512<>+44(SB)/4, $0x3f800000
+DATA oneAVX512<>+48(SB)/4, $0x3f800000
+DATA oneAVX512<>+52(SB)/4, $0x3f800000
+DATA oneAVX512<>+56(SB)/4, $0x3f800000
+DATA oneAVX512<>+60(SB)/4, $0x3f800000
+GLOBL oneAVX512<>(SB), RODATA|NOPTR, $64
+
+DATA nearHalfAVX512<>+0(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+4(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+8(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+12(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+16(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+20(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+24(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+28(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+32(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+36(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+40(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+44(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+48(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+52(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+56(SB)/4, $0x3effe000
+DATA nearHalfAVX512<>+60(SB)/4, $0x3effe000
+GLOBL nearHalfAVX512<>(SB), RODATA|NOPTR, $64

@@ -152,6 +152,13 @@ var quantSources = append([]source{
 		}
 		return float32(r.IntN(508)-254) / 2
 	}},
+	{"near ties", func(r *rand.Rand, i int) float32 {
+		if i == 0 {
+			return 127 * 0.3
+		}
+		tie := math.Float32bits(float32(2*r.IntN(127)+1) * (0.15 - 0.3*float32(r.IntN(2))))
+		return math.Float32frombits(tie + uint32(r.IntN(9)) - 4) // some steps beside it
+	}},
 	{"outlier", func(r *rand.Rand, i int) float32 {
 		if i == 0 {
 			return 1e30

@@ -138,18 +138,23 @@ func (p *product) codeOffset(sum reg.VecVirtual) {
 // Then codes need not be shifted, and no sum has to wait for the one before.
 const ownSums = 6
 
-// prefetchAhead is how far ahead codes are asked for where they come from memory
-// at the rate of memory: with few input rows. Further than a page or nearer than
-// half of one gains less.
-const prefetchAhead = 2 << 10
+// Codes come from memory at its full rate only if they are asked for in two
+// steps: far ahead into the second-level cache, which also starts the processor's
+// own prefetching in the next page early, then near into the first.
+const (
+	prefetchNear = 2 << 10
+	prefetchFar  = 6 << 10
+)
 
-// prefetch asks for the lines of a group ahead of the present one.
+// prefetch asks for the lines of a group ahead of the present one, where there
+// are so few input rows that memory is what they wait for.
 func (p *product) prefetch() {
 	if p.n > ownSums {
 		return
 	}
 	for line := 0; line < p.f.groupBytes; line += lineBytes {
-		PREFETCHT0(at(p.codes, prefetchAhead+line))
+		PREFETCHT0(at(p.codes, prefetchNear+line))
+		PREFETCHT1(at(p.codes, prefetchFar+line))
 	}
 }
 

@@ -225,20 +225,27 @@ func toInt8(l *level) {
 		"writes q = clamp(round-half-even(x/scale), -127, 127) of groups of 16 numbers, each group step behind the last, and returns Σq.")
 	out, step, x, groups := parameter("out"), parameter("step"), parameter("x"), parameter("groups")
 	scale := l.broadcast("scale")
-	low, high, sum := l.vector(), l.vector(), l.vector()
+	inverse, low, high, sum := l.vector(), l.vector(), l.vector(), l.vector()
 	VMOVUPS(l.constantBits("most", 127), high)
 	VMOVUPS(l.constantBits("least", 1<<32-127), low)
+	VMOVUPS(l.constant("one", 1), inverse)
+	VDIVPS(scale, inverse, inverse)
 	l.zero(sum)
 	order := l.vector()
 	if !l.wide() {
 		VMOVUPS(l.table("order", func(lane int) uint32 { return []uint32{0, 4, 1, 5}[lane%4] }), order)
 	}
 	Label("group")
+	Comment("x·(1/scale) is within 2^-15 of x/scale and of its rounding, both at most 127: unless",
+		"it is that near to a half, all three have the same nearest integer. Divisions take longer.")
 	q := make([]reg.VecVirtual, 16/l.lanes)
 	for k := range q {
 		q[k] = l.vector()
-		VMOVUPS(at(x, k*l.bytes()), q[k])
-		VDIVPS(scale, q[k], q[k])
+		VMULPS(at(x, k*l.bytes()), inverse, q[k])
+	}
+	l.nearHalf(q, "divide")
+	Label("rounded")
+	for k := range q {
 		VCVTPS2DQ(q[k], q[k]) // to nearest, ties to even, as Go leaves the mode
 		VPMAXSD(low, q[k], q[k])
 		VPMINSD(high, q[k], q[k])
@@ -260,4 +267,44 @@ func toInt8(l *level) {
 	result := l.reduce(sum, func(a, b reg.Register) { VPADDD(a, b, b) })
 	Store(result, ReturnIndex(0))
 	end()
+	Label("divide")
+	for k := range q {
+		VMOVUPS(at(x, k*l.bytes()), q[k])
+		VDIVPS(scale, q[k], q[k])
+	}
+	JMP(operand.LabelRef("rounded"))
+}
+
+// nearHalf jumps if a number of q is within 2^-12 of the middle between two
+// integers.
+func (l *level) nearHalf(q []reg.VecVirtual, label string) {
+	magnitude, limit := l.constantBits("magnitude", 1<<31-1), l.constant("nearHalf", 0.5-1.0/4096)
+	const nearest, greater = 0, 0x1e
+	if l.wide() {
+		distance, near := l.vector(), K()
+		VRNDSCALEPS(operand.U8(nearest), q[0], distance)
+		VSUBPS(distance, q[0], distance)
+		VANDPS(magnitude, distance, distance)
+		VCMPPS(operand.U8(greater), limit, distance, near)
+		KORTESTW(near, near)
+		JNZ(operand.LabelRef(label))
+		return
+	}
+	all := l.vector()
+	for k := range q {
+		distance := l.vector()
+		VROUNDPS(operand.U8(nearest), q[k], distance)
+		VSUBPS(distance, q[k], distance)
+		VANDPS(magnitude, distance, distance)
+		VCMPPS(operand.U8(greater), limit, distance, distance)
+		if k == 0 {
+			VMOVUPS(distance, all)
+		} else {
+			VORPS(distance, all, all)
+		}
+	}
+	some := GP32()
+	VMOVMSKPS(all, some)
+	TESTL(some, some)
+	JNZ(operand.LabelRef(label))
 }
