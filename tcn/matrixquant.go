@@ -42,29 +42,46 @@ func (m *matrixQuant) Bytes() int64 { return m.bytes }
 // Sizes of the pieces a quantized product is shared out in. They change who
 // computes a row, never its bits.
 const (
-	// pieceBytes is the codes of one piece, times the input rows: at the rate
-	// of memory some microseconds, long against handing it over.
+	// pieceBytes is the cost of one piece, in bytes of codes times the input
+	// rows: at the rate of memory some ten microseconds, long against handing
+	// it over.
 	pieceBytes = 256 << 10
 
-	// cachedBytes is the int8 numbers of all input rows that stay in a core's
-	// cache while matrix rows pass over them. More of them have to come anew
-	// for each piece, which then holds bigPieceBytes of codes.
-	cachedBytes   = 1 << 20
-	bigPieceBytes = 512 << 10
+	// blockBytes is what a row block costs besides its codes: the time of its
+	// results, in bytes of codes.
+	blockBytes = 256
 
-	// aloneIntegers is how many multiplications of integers are done sooner
-	// than helpers are woken.
-	aloneIntegers = 1 << 20
+	// aloneBytes is the cost of products that are done sooner than helpers are
+	// woken.
+	aloneBytes = 64 << 10
 
 	// aloneNumbers is how many numbers are quantized sooner than helpers are
 	// woken.
 	aloneNumbers = 8 << 10
+
+	// cachedBytes is the int8 numbers of input rows that stay in a core's cache
+	// while matrix rows pass over them. More input rows are taken in batches of
+	// half as many, and of whole tiles of the kernels.
+	cachedBytes = 1 << 20
+	tileRows    = 24
 )
 
 // Multiply implements [Matrix] by the rule for quantized products. Of a row that
 // is not finite all results are not a number, as with other matrices; Step finds
 // them.
 func (m *matrixQuant) Multiply(c *Compute, y, x []float32, n int) {
+	rows, cols := m.Rows(), m.Cols()
+	batch := n
+	if n*cols > cachedBytes {
+		batch = max(2, cachedBytes/2/cols/tileRows) * tileRows
+	}
+	for i := 0; i < n; i += batch {
+		m.multiply(c, y[i*rows:], x[i*cols:], min(batch, n-i))
+	}
+}
+
+// multiply is Multiply of one batch of rows.
+func (m *matrixQuant) multiply(c *Compute, y, x []float32, n int) {
 	rows, cols := m.Rows(), m.Cols()
 	job := quantJobs.Get().(*quantJob)
 	job.m, job.kernels, job.y, job.x = m, c.Kernels, y, x
@@ -77,14 +94,11 @@ func (m *matrixQuant) Multiply(c *Compute, y, x []float32, n int) {
 		c.Pool.Run(n, job.runQuantize)
 	}
 	blocks := (rows + kernel.LineRows - 1) / kernel.LineRows
-	perPiece := pieceBytes / (m.codes / blocks) / max(n, 1)
-	if n*cols > cachedBytes {
-		perPiece = bigPieceBytes / (m.codes / blocks)
-	}
-	perPiece = max(1, perPiece)
-	if int64(n)*int64(rows)*int64(cols) <= aloneIntegers || blocks <= perPiece {
+	cost := (m.codes/blocks + blockBytes) * n // of a block
+	if blocks*cost <= aloneBytes {
 		m.MultiplyRows(c.Kernels, y, &job.q, 0, rows)
 	} else {
+		perPiece := max(1, pieceBytes/cost)
 		job.perPiece = perPiece * kernel.LineRows
 		job.pieces = (blocks + perPiece - 1) / perPiece
 		job.lanes = min(c.Pool.Width(), job.pieces)

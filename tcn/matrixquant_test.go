@@ -34,7 +34,7 @@ func TestQuantizedMultiplyIsTheSameHoweverShared(t *testing.T) {
 	pool := kernel.NewPool(3)
 	defer pool.Close()
 	for _, size := range []struct{ rows, cols, n int }{
-		{1, 1, 1}, {7, 33, 2}, {300, 257, 3}, {530, 512, 64}, {3, 40_000, 2}, {2100, 2048, 1}, {40, 1024, 30},
+		{1, 1, 1}, {7, 33, 2}, {300, 257, 3}, {530, 512, 64}, {3, 40_000, 2}, {2100, 2048, 1}, {40, 1024, 30}, {17, 30_000, 60},
 	} {
 		q2, err := seededQ2(1, seedInCodes, 0, size.rows, size.cols, 0, 1)
 		if err != nil {
