@@ -1,6 +1,9 @@
 package kernel
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"runtime"
+)
 
 // Yardsticks: what the machine can do at best, to set beside what the operations
 // reach. They do nothing else.
@@ -16,12 +19,8 @@ func ReadMemory(p []byte) {
 		sum += binary.LittleEndian.Uint64(p) + binary.LittleEndian.Uint64(p[8:]) +
 			binary.LittleEndian.Uint64(p[16:]) + binary.LittleEndian.Uint64(p[24:])
 	}
-	if sum == 1<<63+1 { // so that the sum is needed
-		readSink++
-	}
+	runtime.KeepAlive(sum) // so that the sum is needed
 }
-
-var readSink int
 
 // DotPeak multiplies int8 numbers in registers, 1,024 a round, with the widest
 // instruction for dot products of bytes that one processor has. ok is false if it
