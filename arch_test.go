@@ -51,6 +51,9 @@ var importTable = []law{
 	{"tcn/backendtest", []string{"tcn", "tcn/kernel", "tcn/quant"},
 		slices.Concat(libp2p, sockets, clocks, files, cgo),
 		"what every backend must pass; a backend's tests import it"},
+	{"tcn/eval", []string{"tcn", "tcn/kernel"},
+		slices.Concat(libp2p, sockets, clocks, chance, files, cgo),
+		"figures of a model: nothing but the model and the text may change one"},
 	{"tcn/modelfile/element", nil,
 		slices.Concat(libp2p, sockets, clocks, chance, files, cgo),
 		"numbers of every type to float32; all readers share it"},
@@ -99,7 +102,7 @@ var importTable = []law{
 	{"bootstrap", []string{"node/p2p"},
 		cgo,
 		"a DHT peer and relay that owns nothing"},
-	{"cmd/zetagrid", []string{"tcn", "tcn/kernel", "tcn/modelfile", "tcn/modelfile/importer", "node", "node/session", "node/api", "node/content", "node/p2p", "bootstrap"},
+	{"cmd/zetagrid", []string{"tcn", "tcn/eval", "tcn/kernel", "tcn/modelfile", "tcn/modelfile/importer", "node", "node/session", "node/api", "node/content", "node/p2p", "bootstrap"},
 		cgo,
 		"flags to config; nothing imports it"},
 	{"", nil, nil, "the root holds the tests of the house"},
@@ -107,7 +110,7 @@ var importTable = []law{
 
 // goroutineFree are the packages without a go statement: whoever calls them
 // decides what runs beside what.
-var goroutineFree = []string{"tcn", "shardmap", "node/wire", "node/session"}
+var goroutineFree = []string{"tcn", "tcn/eval", "shardmap", "node/wire", "node/session"}
 
 // TestImportTable holds every package's direct imports against the table.
 func TestImportTable(t *testing.T) {
