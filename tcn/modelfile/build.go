@@ -50,6 +50,7 @@ type Recipe struct {
 	Config     tcn.Config // complete and valid
 	Rank       int        // of the default Soul, at most tcn.MaxRank; 0: none
 	Source     Source
+	Template   *Template // of a chat prompt; nil: DefaultTemplate
 	Provenance map[string]string
 }
 
@@ -198,7 +199,11 @@ func (b *builder) tile(block int) func(*safetensors.Writer) error {
 	return func(w *safetensors.Writer) error {
 		lo, hi := b.Config.BlockLayers(block)
 		for layer := lo; layer < hi; layer++ {
-			if err := b.layerQ2(w, layer); err != nil {
+			l, err := b.Source.(SourceQ2).TileQ2(layer)
+			if err == nil {
+				err = writeLayerQ2(w, b.Config, l)
+			}
+			if err != nil {
 				return fmt.Errorf("layer %d: %w", layer, err)
 			}
 		}
@@ -206,13 +211,8 @@ func (b *builder) tile(block int) func(*safetensors.Writer) error {
 	}
 }
 
-// layerQ2 writes the 2-bit matrices of a layer.
-func (b *builder) layerQ2(w *safetensors.Writer, layer int) error {
-	l, err := b.Source.(SourceQ2).TileQ2(layer)
-	if err != nil {
-		return err
-	}
-	c := b.Config
+// writeLayerQ2 writes the frozen weights of a layer with 2-bit matrices.
+func writeLayerQ2(w *safetensors.Writer, c tcn.Config, l tcn.LayerQ2) error {
 	if err := writeQ2(w, "W_in", l.In, 2*c.DFF, c.DModel); err != nil {
 		return err
 	}
@@ -269,9 +269,13 @@ func (b *builder) writeManifests() (cid.Cid, error) {
 	if err != nil {
 		return cid.Undef, err
 	}
+	template := DefaultTemplate
+	if b.Template != nil {
+		template = *b.Template
+	}
 	model := Model{
 		Kind: KindModel, Version: Version, Genome: genome, Ends: b.ends, Small: b.small,
-		Template: DefaultTemplate, Tokenizer: ByteTokenizer, Provenance: b.Provenance,
+		Template: template, Tokenizer: ByteTokenizer, Provenance: b.Provenance,
 	}
 	if b.Rank > 0 {
 		data, soul, err := Soul{Kind: KindSoul, Version: Version, Genome: genome, Rank: b.Rank, Slices: b.slices}.Encode()

@@ -29,36 +29,17 @@ func OpenTile(path string, c tcn.Config, block int) (*tcn.Block, io.Closer, erro
 func readTile(file *safetensors.File, c tcn.Config, block int) (*tcn.Block, error) {
 	r := tensorReader{file: file}
 	if c.Weights == tcn.WeightsQ2 {
-		return r.tileQ2(c, block)
-	}
-	layers := make([]tcn.LayerF32, blockLayers(c, block))
-	for l := range layers {
-		layers[l] = tcn.LayerF32{
-			In:   r.numbers(layerName(l, "w_in")),
-			Conv: r.numbers(layerName(l, "w_dw")),
-			Out:  r.numbers(layerName(l, "w_out")),
+		layers, err := r.layersQ2(c, block)
+		if err != nil {
+			return nil, err
 		}
+		return tcn.NewBlockQ2(c, block, layers)
 	}
-	if r.err != nil {
-		return nil, r.err
+	layers, err := r.layersF32(c, block)
+	if err != nil {
+		return nil, err
 	}
 	return tcn.NewBlockF32(c, block, layers)
-}
-
-// tileQ2 is the tile of a block with 2-bit matrices.
-func (r *tensorReader) tileQ2(c tcn.Config, block int) (*tcn.Block, error) {
-	layers := make([]tcn.LayerQ2, blockLayers(c, block))
-	for l := range layers {
-		layers[l] = tcn.LayerQ2{
-			In:   r.q2(layerName(l, "w_in"), 2*c.DFF, c.DModel),
-			Conv: r.numbers(layerName(l, "w_dw")),
-			Out:  r.q2(layerName(l, "w_out"), c.DModel, c.DFF),
-		}
-	}
-	if r.err != nil {
-		return nil, r.err
-	}
-	return tcn.NewBlockQ2(c, block, layers)
 }
 
 // LoadSmall reads the small parameters of a block. Errors as OpenTile.
@@ -86,10 +67,10 @@ func LoadSmall(path string, c tcn.Config, block int) (*tcn.Small, error) {
 // valid until the Closer is closed. rank is the Soul manifest's. Errors as
 // OpenTile.
 func OpenSoulSlice(path string, c tcn.Config, block, rank int) (*tcn.SoulSlice, io.Closer, error) {
-	if rank < 1 || rank > tcn.MaxRank {
-		return nil, nil, fmt.Errorf("%w: Soul rank %d is not in 1…%d", ErrTensor, rank, tcn.MaxRank)
+	specs, err := rankSpecs(rank)
+	if err != nil {
+		return nil, nil, err
 	}
-	specs := func(c tcn.Config, block int) []safetensors.Spec { return soulSpecs(c, block, rank) }
 	file, err := openChecked(path, c, block, specs)
 	if err != nil {
 		return nil, nil, err
@@ -104,17 +85,9 @@ func OpenSoulSlice(path string, c tcn.Config, block, rank int) (*tcn.SoulSlice, 
 
 func readSoulSlice(file *safetensors.File, c tcn.Config, block, rank int) (*tcn.SoulSlice, error) {
 	r := tensorReader{file: file}
-	layers := make([]tcn.SoulLayerF32, blockLayers(c, block))
-	for l := range layers {
-		layers[l] = tcn.SoulLayerF32{
-			InA:  r.numbers(layerName(l, "lora_in.A")),
-			InB:  r.numbers(layerName(l, "lora_in.B")),
-			OutA: r.numbers(layerName(l, "lora_out.A")),
-			OutB: r.numbers(layerName(l, "lora_out.B")),
-		}
-	}
-	if r.err != nil {
-		return nil, r.err
+	layers, err := r.soulLayers(c, block)
+	if err != nil {
+		return nil, err
 	}
 	return tcn.NewSoulSliceF32(c, block, rank, layers)
 }
@@ -122,26 +95,9 @@ func readSoulSlice(file *safetensors.File, c tcn.Config, block, rank int) (*tcn.
 // LoadEnds reads the embedding, the positions if any, and the final norm.
 // Errors as OpenTile.
 func LoadEnds(path string, c tcn.Config) (*tcn.Ends, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	file, err := safetensors.Open(path)
+	emb, pos, normF, err := ReadEnds(path, c)
 	if err != nil {
 		return nil, err
-	}
-	defer func() { _ = file.Close() }() // read only
-	if err := file.Check(endsSpecs(c)); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTensor, err)
-	}
-	r := tensorReader{file: file}
-	emb := slices.Clone(r.numbers("emb.weight"))
-	var pos []float32
-	if c.MaxPositions > 0 {
-		pos = slices.Clone(r.numbers("pos_emb.weight"))
-	}
-	normF := slices.Clone(r.numbers("norm_f.w"))
-	if r.err != nil {
-		return nil, fmt.Errorf("%w: ends: %w", ErrTensor, r.err)
 	}
 	return tcn.NewEnds(c, emb, pos, normF)
 }
