@@ -98,3 +98,8 @@ func productQ8x24VNNI(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *
 //
 //go:noescape
 func dotPeakVNNI(rounds int)
+
+// maskedDotPeakVNNI is dotPeak with a mask before each instruction; a yardstick.
+//
+//go:noescape
+func maskedDotPeakVNNI(rounds int)

@@ -20,10 +20,10 @@ var readBlocks = func() func(p []byte, n int) {
 	return nil
 }()
 
-// dotRounds is the loop of DotPeak; nil where there is none.
-var dotRounds = func() func(rounds int) {
+// The loops of DotPeak and MaskedDotPeak; nil where there are none.
+var dotRounds, maskedDotRounds = func() (plain, masked func(rounds int)) {
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512VNNI {
-		return dotPeakVNNI
+		return dotPeakVNNI, maskedDotPeakVNNI
 	}
-	return nil
+	return nil, nil
 }()

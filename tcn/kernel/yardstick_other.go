@@ -5,6 +5,6 @@ package kernel
 const readBytes = 512
 
 var (
-	readBlocks func(p []byte, n int)
-	dotRounds  func(rounds int)
+	readBlocks                 func(p []byte, n int)
+	dotRounds, maskedDotRounds func(rounds int)
 )

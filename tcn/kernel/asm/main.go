@@ -56,7 +56,8 @@ func quantized(l *level) {
 			productVNNI(l, q2, n)
 			productVNNI(l, q8, n)
 		}
-		dotPeak(l)
+		dotPeak(l, false)
+		dotPeak(l, true)
 		return
 	}
 	hadamardGroups(l)

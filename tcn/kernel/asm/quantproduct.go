@@ -441,18 +441,27 @@ func productQ8AVX2(l *level, n int) {
 }
 
 // dotPeak writes a loop of VPDPBUSD that touches no memory: what the units of
-// int8 products can do at best.
-func dotPeak(l *level) {
+// int8 products can do at best. With masks, each is given a mask of its own to do
+// as well, as unpacking 2-bit codes for one input row takes.
+func dotPeak(l *level, masks bool) {
 	const chains = 16
-	l.function("dotPeak", "func(rounds int)",
-		"does 16 times 64 multiplications of bytes per round, in registers only; a yardstick.")
+	name, doc := "dotPeak", "does 16 times 64 multiplications of bytes per round, in registers only; a yardstick."
+	if masks {
+		name, doc = "maskedDotPeak", "is dotPeak with a mask before each instruction; a yardstick."
+	}
+	l.function(name, "func(rounds int)", doc)
 	rounds := parameter("rounds")
 	a := l.vector()
 	l.zero(a)
 	acc := l.zeros(1, chains)[0]
 	Label("round")
 	for i := range acc {
-		VPDPBUSD(a, a, acc[i])
+		codes := a
+		if masks {
+			codes = l.vector()
+			VPANDD(a, a, codes)
+		}
+		VPDPBUSD(a, codes, acc[i])
 	}
 	DECQ(rounds)
 	JNZ(operand.LabelRef("round"))

@@ -1,0 +1,107 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/zetagrid/zetagrid/tcn/kernel"
+)
+
+// Figure is what was found. Rates and the ratio are medians over the rounds.
+type Figure struct {
+	Name       string  `json:"figure"`
+	Kernels    string  `json:"kernels"`              // instruction level
+	Shape      string  `json:"shape,omitempty"`      // what was multiplied
+	Processors int     `json:"processors"`           // that took part
+	Rounds     int     `json:"rounds"`               // measured
+	Unit       string  `json:"unit"`                 // of Value and Ceiling
+	Value      float64 `json:"value"`                // the work's rate, or a time
+	Beside     string  `json:"beside,omitempty"`     // what the ceiling is; "" if there is none
+	Ceiling    float64 `json:"ceiling,omitempty"`    // its rate
+	OfCeiling  float64 `json:"of_ceiling,omitempty"` // median of the rounds' ratios
+	Goal       Goal    `json:"goal,omitzero"`
+}
+
+// Goal is what is asked of a figure; a zero field asks nothing.
+type Goal struct {
+	Least float64 `json:"least,omitempty"` // of OfCeiling
+	Aim   float64 `json:"aim,omitempty"`   // of OfCeiling
+	Most  float64 `json:"most,omitempty"`  // of Value, for times
+}
+
+// Reached reports whether f is what its goal asks at least.
+func (f Figure) Reached() bool {
+	return f.OfCeiling >= f.Goal.Least && (f.Goal.Most == 0 || f.Value <= f.Goal.Most)
+}
+
+// Measurement is a figure that can be taken.
+type Measurement struct {
+	Name    string // of the group it belongs to: "decode", "prefill", …
+	Kernels string
+	Shape   string
+	measure func(ctx context.Context, rounds int) (Figure, error)
+}
+
+// String names the measurement: "decode/avx512/k=4096,n=32768".
+func (m Measurement) String() string {
+	s := m.Name + "/" + m.Kernels
+	if m.Shape != "" {
+		s += "/" + m.Shape
+	}
+	return s
+}
+
+// Run measures in at least [LeastRounds] rounds and at most [MostRounds]. Errors:
+// the context's, those of making weights, [ErrUnsupported].
+func (m Measurement) Run(ctx context.Context, rounds int) (Figure, error) {
+	rounds = min(max(rounds, LeastRounds), MostRounds)
+	f, err := m.measure(ctx, rounds)
+	if err != nil {
+		return Figure{}, fmt.Errorf("%s: %w", m, err)
+	}
+	f.Name, f.Kernels, f.Shape, f.Rounds = m.Name, m.Kernels, m.Shape, rounds
+	return f, nil
+}
+
+// pair is work and the ceiling it is measured beside. Amounts are what one call
+// does, in the unit that rates count a second.
+type pair struct {
+	work, ceiling             func()
+	workAmount, ceilingAmount float64
+}
+
+// beside takes the rounds.
+func (p pair) beside(ctx context.Context, rounds int) (Figure, error) {
+	p.work() // what grows, grows now
+	var ratios, rates, ceilings []float64
+	for range rounds {
+		if err := ctx.Err(); err != nil {
+			return Figure{}, context.Cause(ctx)
+		}
+		before := seconds(p.ceiling)
+		worked := seconds(p.work)
+		after := seconds(p.ceiling)
+		rate, ceiling := p.workAmount/worked, 2*p.ceilingAmount/(before+after)
+		rates, ceilings, ratios = append(rates, rate), append(ceilings, ceiling), append(ratios, rate/ceiling)
+	}
+	return Figure{Value: median(rates), Ceiling: median(ceilings), OfCeiling: median(ratios)}, nil
+}
+
+// seconds is how long f takes.
+func seconds(f func()) float64 {
+	began := time.Now()
+	f()
+	return time.Since(began).Seconds()
+}
+
+// median is the middle of values, of which there must be one; it sorts them.
+func median(values []float64) float64 {
+	slices.Sort(values)
+	n := len(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
+}
+
+// levels is the instruction levels of this machine, the fastest first.
+func levels() []*kernel.Set { return kernel.Available() }

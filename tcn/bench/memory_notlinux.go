@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package bench
+
+// askHugePages: the system decides by itself.
+func askHugePages([]byte) {}
