@@ -62,13 +62,18 @@ func (n *Node) join(ctx context.Context) error {
 	return nil
 }
 
-// capacity is how many blocks the node may choose to own.
+// capacity is how many blocks the node may choose to own. Blocks of one tile take
+// its memory once: a node that has room for every tile has room for every block.
 func (n *Node) capacity() int {
 	budget := n.options.Memory
 	if budget < 0 {
 		budget = int64(memory.TotalMemory() / 2)
 	}
-	return int(min(budget/n.library.tileBytes(), int64(n.library.config.Blocks())))
+	tiles, blocks := budget/n.library.tileBytes(), n.library.config.Blocks()
+	if tiles >= int64(n.library.distinctTiles()) {
+		return blocks
+	}
+	return int(min(tiles, int64(blocks)))
 }
 
 // loading is a range on its way to the device.

@@ -70,6 +70,15 @@ func (l *library) tileBytes() int64 {
 	return size + fileSlack
 }
 
+// distinctTiles is how many tiles the Genome is made of.
+func (l *library) distinctTiles() int {
+	distinct := make(map[cid.Cid]struct{}, len(l.genome.Tiles))
+	for _, tile := range l.genome.Tiles {
+		distinct[tile] = struct{}{}
+	}
+	return len(distinct)
+}
+
 // smallBytes bounds a small parameter file, soulBytes a Soul's slice of a block,
 // endsBytes the ends.
 func (l *library) smallBytes() int64 {

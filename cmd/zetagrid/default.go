@@ -31,6 +31,19 @@ func modelOrDefault(ctx context.Context, s *streams, named, data string) (string
 	return modelFolder(named), nil
 }
 
+// folderOrDefault is the folder of a model named by itself or by a file in it;
+// "" is the default model, kept in the data folder.
+func folderOrDefault(ctx context.Context, s *streams, named, data string) (string, error) {
+	if named != "" {
+		return modelFolder(named), nil
+	}
+	folder, err := dataFolder(data)
+	if err != nil {
+		return "", err
+	}
+	return defaultModel(ctx, s, folder)
+}
+
 // defaultModel makes the default model in a folder, unless it is there.
 func defaultModel(ctx context.Context, s *streams, in string) (string, error) {
 	s.note("no model named: using a small random one, whose text means nothing (--model names another)")

@@ -11,9 +11,18 @@ import (
 )
 
 // OpenTile maps the tile of a block and uses it in place: the Block is valid
-// until the Closer is closed. The file must have been verified against its CID.
-// Errors: ErrTensor, tcn.ErrConfig, tcn.ErrRange, and those of safetensors.
+// until the Closer is closed. Blocks of this process that have the same file
+// share the mapping and the Block. The file must have been verified against its
+// CID. Errors: ErrTensor, tcn.ErrConfig, tcn.ErrRange, and those of safetensors.
 func OpenTile(path string, c tcn.Config, block int) (*tcn.Block, io.Closer, error) {
+	if err := checkBlock(c, block); err != nil {
+		return nil, nil, err
+	}
+	return shareTile(path, c, block)
+}
+
+// openTile maps and reads a tile. Errors: as OpenTile.
+func openTile(path string, c tcn.Config, block int) (*safetensors.File, *tcn.Block, error) {
 	file, err := openChecked(path, c, block, tileSpecs)
 	if err != nil {
 		return nil, nil, err
@@ -23,7 +32,7 @@ func OpenTile(path string, c tcn.Config, block int) (*tcn.Block, io.Closer, erro
 		_ = file.Close()
 		return nil, nil, fmt.Errorf("%w: tile %d: %w", ErrTensor, block, err)
 	}
-	return b, file, nil
+	return file, b, nil
 }
 
 func readTile(file *safetensors.File, c tcn.Config, block int) (*tcn.Block, error) {
@@ -104,11 +113,8 @@ func LoadEnds(path string, c tcn.Config) (*tcn.Ends, error) {
 
 // openChecked opens a block's file and checks that it holds what specs say.
 func openChecked(path string, c tcn.Config, block int, specs func(tcn.Config, int) []safetensors.Spec) (*safetensors.File, error) {
-	if err := c.Validate(); err != nil {
+	if err := checkBlock(c, block); err != nil {
 		return nil, err
-	}
-	if block < 0 || block >= c.Blocks() {
-		return nil, fmt.Errorf("%w: block %d of %d", tcn.ErrRange, block, c.Blocks())
 	}
 	file, err := safetensors.Open(path)
 	if err != nil {
@@ -119,6 +125,17 @@ func openChecked(path string, c tcn.Config, block int, specs func(tcn.Config, in
 		return nil, fmt.Errorf("%w: block %d: %w", ErrTensor, block, err)
 	}
 	return file, nil
+}
+
+// checkBlock reports an error unless c is valid and block one of its blocks.
+func checkBlock(c tcn.Config, block int) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if block < 0 || block >= c.Blocks() {
+		return fmt.Errorf("%w: block %d of %d", tcn.ErrRange, block, c.Blocks())
+	}
+	return nil
 }
 
 // tensorReader reads tensors until the first error.
