@@ -8,6 +8,7 @@ type cli struct {
 	Model     modelCmd     `cmd:"" help:"Import, make, inspect and verify models."`
 	Grid      gridCmd      `cmd:"" help:"Look at a running grid."`
 	Logits    logitsCmd    `cmd:"" help:"Print the logits after a prompt's last byte."`
+	Plan      planCmd      `cmd:"" help:"Find out which GPUs hold which model, and how fast."`
 	Eval      evalCmd      `cmd:"" help:"Measure a model."`
 	Bench     benchCmd     `cmd:"" help:"Measure this machine."`
 	Doctor    doctorCmd    `cmd:"" help:"Find out what is wrong with this node, its network or its device."`

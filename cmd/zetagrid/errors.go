@@ -15,6 +15,7 @@ import (
 	"github.com/zetagrid/zetagrid/node/session"
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
+	"github.com/zetagrid/zetagrid/tcn/plan"
 )
 
 // errUsage marks a command line that asks for nothing sensible: exit status 2.
@@ -87,6 +88,10 @@ var remedies = []struct {
 	{content.ErrAbsent, "name a model folder, or let zetagrid up --bootstrap ADDRESS fetch it first"},
 	{content.ErrDisk, "make room, or name another folder with --data"},
 	{content.ErrCorrupt, "copy or import the model again"},
+	{plan.ErrGPU, "zetagrid plan --list-gpus shows the kinds there are, --gpu-table FILE adds others"},
+	{plan.ErrTable, "it must be a list of objects with name, memory_gb, bandwidth_gbs and int8_tops"},
+	{plan.ErrArgument, "see zetagrid plan --help"},
+	{modelfile.ErrShapeOnly, "zetagrid plan and model inspect work on it; to run, name a model with weights"},
 	{modelfile.ErrOutput, "name a new or empty folder with --out"},
 	{modelfile.ErrConfig, "correct the config"},
 	{modelfile.ErrFolder, "name the folder that zetagrid model import or init made"},

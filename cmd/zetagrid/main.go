@@ -28,6 +28,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/zetagrid/zetagrid/node/p2p"
+	"github.com/zetagrid/zetagrid/tcn/plan"
 )
 
 // Exit statuses.
@@ -102,8 +103,10 @@ func (s *streams) fail(err error, command string) int {
 	}
 	// Joined errors come one to a line; a failure is one line.
 	s.note("%s", strings.ReplaceAll(withRemedy(err, command).Error(), "\n", "; "))
-	if errors.Is(err, errUsage) || errors.Is(err, p2p.ErrOptions) {
-		return exitUsage
+	for _, wrong := range []error{errUsage, p2p.ErrOptions, plan.ErrArgument, plan.ErrGPU} {
+		if errors.Is(err, wrong) {
+			return exitUsage
+		}
 	}
 	return exitFailed
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
 	"github.com/zetagrid/zetagrid/tcn/modelfile/importer"
+	"github.com/zetagrid/zetagrid/tcn/plan"
 )
 
 // modelCmd groups what works on model folders.
@@ -158,6 +160,9 @@ func inspectionRows(in modelfile.Inspection) []table.Row {
 		{"state of a sequence", number(in.StateBytes) + " bytes, however long the text"},
 		{"receptive field", number(int64(in.ReceptiveField)) + " bytes of text"},
 	}
+	if in.ShapeOnly {
+		rows[0], rows[1] = table.Row{"shape", in.Model}, table.Row{"weights", "none: shape only, file sizes are what they would be"}
+	}
 	if len(in.Missing) > 0 {
 		rows = append(rows, table.Row{"missing", strings.Join(in.Missing, "\n")})
 	}
@@ -179,6 +184,9 @@ func (c *modelVerifyCmd) Run(ctx context.Context, s *streams) error {
 	report := modelProgress(s)
 	err := modelfile.Verify(ctx, folder, report.update)
 	report.end()
+	if errors.Is(err, modelfile.ErrShapeOnly) {
+		return err
+	}
 	if err != nil {
 		return &remedy{err, "copy or import the model again"}
 	}
@@ -193,6 +201,8 @@ func (c *modelVerifyCmd) Run(ctx context.Context, s *streams) error {
 // modelInitCmd is zetagrid model init.
 type modelInitCmd struct {
 	Config         string   `placeholder:"FILE" help:"A config.json that says the sizes; then the size flags must be left out."`
+	Preset         string   `placeholder:"NAME" help:"Sizes of a model too large to make here: 120b or 1t. Only --cell applies of the size flags."`
+	ShapeOnly      bool     `name:"shape-only" help:"Write the sizes and no weights: enough for plan and inspect."`
 	Cell           tcn.Cell `enum:"release,paper" default:"release" help:"Order of operations in a layer: release or paper. Default release."`
 	DModel         int      `name:"d-model" default:"64" placeholder:"N" help:"Width of the residual stream. Default 64."`
 	DFF            int      `name:"d-ff" default:"128" placeholder:"N" help:"Width of the gate. Default 128."`
@@ -209,13 +219,27 @@ func (*modelInitCmd) Help() string {
 		example{"zetagrid model init -o model", "a small random model; its text means nothing"},
 		example{"zetagrid model init --d-model 256 --d-ff 1024 --layers 8 --seed 7 -o model", "other sizes"},
 		example{"zetagrid model init --config config.json -o model", "the sizes of a config.json"},
+		example{"zetagrid model init --preset 1t --shape-only -o rack", "the sizes of a trillion parameters, for zetagrid plan"},
 	)
 }
 
 func (c *modelInitCmd) Run(ctx context.Context, s *streams) error {
+	if c.Preset != "" && c.Config != "" {
+		return usagef("model init", "--preset and --config exclude each other")
+	}
+	if c.Preset != "" && !c.ShapeOnly {
+		return usagef("model init", "--preset %s would write tens of gigabytes of random weights; add --shape-only for its sizes alone", c.Preset)
+	}
 	config, err := c.config()
 	if err != nil {
 		return err
+	}
+	if c.ShapeOnly {
+		id, err := modelfile.InitShape(ctx, c.Out, config)
+		if err != nil {
+			return err
+		}
+		return c.report(s, id)
 	}
 	report := modelProgress(s)
 	defer report.end()
@@ -226,8 +250,13 @@ func (c *modelInitCmd) Run(ctx context.Context, s *streams) error {
 	return c.report(s, id)
 }
 
-// config is what the file says, or the flags.
+// config is what the file or the preset says, or the flags.
 func (c *modelInitCmd) config() (tcn.Config, error) {
+	if c.Preset != "" {
+		config, err := plan.Preset(c.Preset)
+		config.Cell = c.Cell
+		return config, err
+	}
 	if c.Config == "" {
 		config := seededConfig()
 		config.Cell, config.DModel, config.DFF = c.Cell, c.DModel, c.DFF

@@ -14,6 +14,9 @@
 //	soul/CID.safetensors    low-rank slice of one Fractal Block
 //	ends/CID.safetensors    emb, pos_emb, norm_f
 //
+// A folder may hold shape.json alone, a Shape: the sizes of a model that nobody
+// has weights of, to plan for.
+//
 // Tensors are named by layer within the block, with L from 0, and files carry no
 // other metadata, so equal blocks are one file:
 //

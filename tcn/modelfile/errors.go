@@ -12,6 +12,8 @@ var (
 	ErrConfig = errors.New("modelfile: bad config.json")
 	// ErrFolder: a model folder lacks something or does not fit together.
 	ErrFolder = errors.New("modelfile: bad model folder")
+	// ErrShapeOnly: a folder says how large a model is and holds none.
+	ErrShapeOnly = errors.New("modelfile: shape only: no weights")
 	// ErrCorrupt: a file does not have the content its CID names.
 	ErrCorrupt = errors.New("modelfile: content does not match its CID")
 	// ErrTensor: a tensor is missing, extra, misshapen or not finite.

@@ -74,12 +74,12 @@ func (e *FileError) Unwrap() error { return e.Err }
 // OpenFolder reads and checks the manifests in dir and how they fit together.
 // The tensor files need not be there yet. Errors come as FileError: ErrFolder
 // for a file that is missing or cannot be read, ErrCorrupt, ErrManifest,
-// ErrTooLarge.
+// ErrTooLarge; ErrShapeOnly for a folder that InitShape made.
 func OpenFolder(dir string) (*Folder, error) {
 	f := &Folder{dir: dir, manifests: make(map[cid.Cid][]byte), paths: make(map[cid.Cid]string)}
 	var err error
 	if f.cid, err = readCIDFile(filepath.Join(dir, CIDFile)); err != nil {
-		return nil, err
+		return nil, shapeOnly(dir, err)
 	}
 	if f.model, err = readManifest(f, ModelFile, f.cid, DecodeModel); err != nil {
 		return nil, err

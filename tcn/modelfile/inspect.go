@@ -1,6 +1,7 @@
 package modelfile
 
 import (
+	"errors"
 	"os"
 
 	"github.com/zetagrid/zetagrid/tcn"
@@ -8,8 +9,8 @@ import (
 
 // Inspection is what a model folder says of itself, for people and scripts.
 type Inspection struct {
-	Model          string            `json:"model"`          // Model CID
-	Genome         string            `json:"genome"`         // Genome CID
+	Model          string            `json:"model"`          // Model CID; Shape CID of a shape
+	Genome         string            `json:"genome"`         // Genome CID; "" of a shape
 	Soul           string            `json:"soul,omitempty"` // default Soul's CID
 	Config         tcn.Config        `json:"config"`
 	Parameters     Counts            `json:"parameters"`
@@ -20,6 +21,7 @@ type Inspection struct {
 	StateBytes     int64             `json:"state_bytes"`     // memory of one sequence over all blocks
 	ReceptiveField int               `json:"receptive_field"` // bytes a prediction can depend on
 	Missing        []string          `json:"missing,omitempty"`
+	ShapeOnly      bool              `json:"shape_only,omitempty"` // no weights: file sizes are what they would be
 	Template       Template          `json:"template"`
 	Provenance     map[string]string `json:"provenance,omitempty"`
 }
@@ -53,46 +55,38 @@ type BlockInspection struct {
 	BitsPerWeight float64 `json:"bits_per_weight"`
 }
 
-// Inspect describes the model folder dir without reading its tensors. Errors as
-// OpenFolder.
+// Inspect describes the model folder dir without reading its tensors, or the
+// shape that it holds. Errors as OpenFolder, save ErrShapeOnly.
 func Inspect(dir string) (Inspection, error) {
 	f, err := OpenFolder(dir)
+	if errors.Is(err, ErrShapeOnly) {
+		return inspectShape(dir)
+	}
 	if err != nil {
 		return Inspection{}, err
 	}
 	c := f.genome.Config
-	p := c.Parameters()
 	in := Inspection{
-		Model: f.cid.String(), Genome: f.model.Genome.String(), Config: c,
-		Parameters:     Counts{Matrices: p.Matrices, Conv: p.Conv, Small: p.Small, Ends: p.Ends, Total: p.Total},
-		EndsBytes:      f.fileSize(f.model.Ends),
-		StateBytes:     c.StateBytes(c.All()),
-		ReceptiveField: c.ReceptiveField(),
-		Template:       f.model.Template,
-		Provenance:     f.model.Provenance,
+		Model: f.cid.String(), Genome: f.model.Genome.String(),
+		EndsBytes: f.fileSize(f.model.Ends), Template: f.model.Template, Provenance: f.model.Provenance,
 	}
+	in.describe(c)
 	if f.soul != nil {
 		in.Soul = f.model.Soul.String()
 		// A_in, B_in, A_out, B_out of every layer.
 		in.Parameters.Soul = int64(c.Layers) * int64(f.soul.Rank) * (2*int64(c.DModel) + 3*int64(c.DFF))
 	}
-	tileBits, matrices := int64(0), p.Matrices/int64(c.Layers) // of one layer
+	tileBits := int64(0)
 	for block, tile := range f.genome.Tiles {
-		layers := int64(blockLayers(c, block))
-		info := BlockInspection{
-			Block: block, Layers: blockLayers(c, block), Tile: tile.String(),
-			TileBytes: f.fileSize(tile), SmallBytes: f.fileSize(f.model.Small[block]),
-			StateBytes: c.StateBytes(tcn.Range{Lo: block, Hi: block + 1}),
-			Parameters: layers * (matrices + p.Conv/int64(c.Layers)),
-		}
-		info.BitsPerWeight = 8 * float64(info.TileBytes) / float64(layers*matrices)
+		info := inspectBlock(c, block, f.fileSize(tile), f.fileSize(f.model.Small[block]))
+		info.Tile = tile.String()
 		tileBits += 8 * info.TileBytes
 		if f.soul != nil && f.soul.Slices != nil {
 			info.SoulBytes = f.fileSize(f.soul.Slices[block])
 		}
 		in.Blocks = append(in.Blocks, info)
 	}
-	in.BitsPerWeight = float64(tileBits) / float64(p.Matrices)
+	in.BitsPerWeight = float64(tileBits) / float64(in.Parameters.Matrices)
 	for _, ref := range f.files {
 		size := f.fileSize(ref.CID)
 		if size == 0 {
@@ -101,6 +95,27 @@ func Inspect(dir string) (Inspection, error) {
 		in.FileBytes += size
 	}
 	return in, nil
+}
+
+// describe fills in what the config alone says.
+func (in *Inspection) describe(c tcn.Config) {
+	p := c.Parameters()
+	in.Config = c
+	in.Parameters = Counts{Matrices: p.Matrices, Conv: p.Conv, Small: p.Small, Ends: p.Ends, Total: p.Total}
+	in.StateBytes = c.StateBytes(c.All())
+	in.ReceptiveField = c.ReceptiveField()
+}
+
+// inspectBlock is a block whose files have these sizes.
+func inspectBlock(c tcn.Config, block int, tile, small int64) BlockInspection {
+	p := c.Parameters()
+	layers, matrices := int64(blockLayers(c, block)), p.Matrices/int64(c.Layers) // of one layer
+	return BlockInspection{
+		Block: block, Layers: int(layers), TileBytes: tile, SmallBytes: small,
+		StateBytes:    c.StateBytes(tcn.Range{Lo: block, Hi: block + 1}),
+		Parameters:    layers * (matrices + p.Conv/int64(c.Layers)),
+		BitsPerWeight: 8 * float64(tile) / float64(layers*matrices),
+	}
 }
 
 // fileSize is the size of tensor file c, 0 when it is not there.

@@ -29,9 +29,9 @@ const (
 	Arithmetic = 1
 )
 
-// manifest is what the three kinds share.
+// manifest is what the kinds share.
 type manifest interface {
-	Genome | Soul | Model
+	Genome | Soul | Model | Shape
 	validate() error
 }
 

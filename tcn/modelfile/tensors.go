@@ -38,15 +38,48 @@ func tileSpecs(c tcn.Config, block int) []safetensors.Spec {
 // and padding included; the other blocks' are no larger than that of block 0.
 // Errors: tcn.ErrConfig, tcn.ErrRange, ErrTensor for more than a file can hold.
 func TileBytes(c tcn.Config, block int) (int64, error) {
+	return blockFileBytes(c, block, func() []safetensors.Spec { return tileSpecs(c, block) })
+}
+
+// SmallBytes is the size of a block's file of small parameters. Errors as
+// TileBytes.
+func SmallBytes(c tcn.Config, block int) (int64, error) {
+	return blockFileBytes(c, block, func() []safetensors.Spec { return smallSpecs(c, block) })
+}
+
+// SoulBytes is the size of a block's slice of a Soul of a rank. Errors as
+// TileBytes, and ErrTooLarge for a rank outside 1…tcn.MaxRank.
+func SoulBytes(c tcn.Config, block, rank int) (int64, error) {
+	if rank < 1 || rank > tcn.MaxRank {
+		return 0, fmt.Errorf("%w: Soul rank %d is not in 1…%d", ErrTooLarge, rank, tcn.MaxRank)
+	}
+	return blockFileBytes(c, block, func() []safetensors.Spec { return soulSpecs(c, block, rank) })
+}
+
+// EndsBytes is the size of the file of the ends. Errors: tcn.ErrConfig,
+// ErrTensor for more than a file can hold.
+func EndsBytes(c tcn.Config) (int64, error) {
+	if err := c.Validate(); err != nil {
+		return 0, err
+	}
+	return fileBytes("ends", endsSpecs(c))
+}
+
+// blockFileBytes is the size of a file of a block, once there is such a block.
+func blockFileBytes(c tcn.Config, block int, specs func() []safetensors.Spec) (int64, error) {
 	if err := c.Validate(); err != nil {
 		return 0, err
 	}
 	if block < 0 || block >= c.Blocks() {
 		return 0, fmt.Errorf("%w: block %d of %d", tcn.ErrRange, block, c.Blocks())
 	}
-	layout, err := safetensors.Plan(tileSpecs(c, block))
+	return fileBytes(fmt.Sprintf("block %d", block), specs())
+}
+
+func fileBytes(name string, specs []safetensors.Spec) (int64, error) {
+	layout, err := safetensors.Plan(specs)
 	if err != nil {
-		return 0, fmt.Errorf("%w: block %d: %w", ErrTensor, block, err)
+		return 0, fmt.Errorf("%w: %s: %w", ErrTensor, name, err)
 	}
 	return layout.Size, nil
 }
