@@ -105,6 +105,10 @@ func (c *Client) Complete(ctx context.Context, r session.Request) (*Completion, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", session.ErrRequest, err)
 	}
+	position := len(r.Prompt)
+	if r.Echo {
+		position = 0
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	answer, err := c.open(ctx, http.MethodPost, "/v1/completions", body)
 	if err != nil {
@@ -113,7 +117,7 @@ func (c *Client) Complete(ctx context.Context, r session.Request) (*Completion, 
 	}
 	return &Completion{
 		body: answer, cancel: cancel, ended: ctx.Err, events: newEventReader(answer),
-		position: len(r.Prompt), logProbs: r.LogProbs >= 0,
+		position: position, logProbs: r.LogProbs >= 0,
 	}, nil
 }
 
@@ -129,6 +133,7 @@ type completionRequest struct {
 	Seed          uint64          `json:"seed"`
 	Stop          []any           `json:"stop,omitempty"`
 	LogProbs      *int            `json:"logprobs,omitempty"`
+	Echo          bool            `json:"echo,omitempty"`
 	Stream        bool            `json:"stream"`
 	StreamOptions map[string]bool `json:"stream_options"`
 }
@@ -136,7 +141,7 @@ type completionRequest struct {
 func completionRequestOf(r session.Request) completionRequest {
 	out := completionRequest{
 		Model: r.Model, Soul: r.Soul, Prompt: jsonText(r.Prompt), MaxTokens: r.MaxBytes,
-		Temperature: r.Sampling.Temperature, TopK: r.Sampling.TopK, Seed: r.Sampling.Seed,
+		Temperature: r.Sampling.Temperature, TopK: r.Sampling.TopK, Seed: r.Sampling.Seed, Echo: r.Echo,
 		Stream: true, StreamOptions: map[string]bool{"include_usage": true},
 	}
 	if r.Sampling.TopP != 0 { // 0 means all to a session and the least to HTTP

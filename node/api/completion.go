@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"github.com/zetagrid/zetagrid/node/session"
@@ -129,7 +130,12 @@ func (c *Completion) choose(choice completionChoice) error {
 	for i, b := range choice.Bytes {
 		piece := session.Piece{Byte: b, Position: c.position}
 		if c.logProbs {
-			piece.LogProb = table.LogProbs[i]
+			piece.LogProb = float32(math.NaN())
+			if given := table.LogProbs[i]; given != nil {
+				piece.LogProb = *given
+			} else if c.position > 0 {
+				return fmt.Errorf("%w: byte %d has no log-probability", ErrReply, c.position)
+			}
 			for token, logProb := range table.Top[i] {
 				other, ok := byteOf(token)
 				if !ok {

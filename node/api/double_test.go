@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -116,6 +117,7 @@ type doubleStream struct {
 	ctx     context.Context
 	request session.Request
 	n, end  int
+	echoed  int // bytes of the prompt repeated
 	finish  session.Finish
 	once    sync.Once
 	closed  chan struct{}
@@ -141,7 +143,23 @@ func (s *doubleStream) find() {
 	}
 }
 
+// echo is byte i of the prompt as a grid repeats it.
+func (s *doubleStream) echo(i int) session.Piece {
+	p := session.Piece{Byte: s.request.Prompt[i], Position: i, LogProb: float32(math.NaN())}
+	if i > 0 {
+		p.LogProb = -float32(i)
+		for n := range s.request.LogProbs {
+			p.Top = append(p.Top, session.ByteLogProb{Byte: p.Byte + byte(n), LogProb: p.LogProb - float32(n)})
+		}
+	}
+	return p
+}
+
 func (s *doubleStream) Next() (session.Piece, error) {
+	if s.request.Echo && s.echoed < len(s.request.Prompt) {
+		s.echoed++
+		return s.echo(s.echoed - 1), nil
+	}
 	switch {
 	case s.fail != nil && s.n == s.failAt:
 		return session.Piece{}, s.fail

@@ -107,9 +107,10 @@ func (h *handler) buffered(w http.ResponseWriter, r *http.Request, g *generation
 	h.answer(w, r, http.StatusOK, g.render(idOf(r), time.Now().Unix(), all))
 }
 
-// echoed is what stands before the answer; appending to it copies.
+// echoed is what stands before the answer; appending to it copies. It is nothing
+// when the grid repeats the prompt itself.
 func (g *generation) echoed() []byte {
-	if !g.echo {
+	if !g.echo || g.request.Echo {
 		return nil
 	}
 	return g.request.Prompt[:len(g.request.Prompt):len(g.request.Prompt)]

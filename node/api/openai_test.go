@@ -422,3 +422,43 @@ func TestEchoRepeatsThePrompt(t *testing.T) {
 		}
 	}
 }
+
+// TestEchoScoresThePrompt: with logprobs the prompt's bytes have theirs, but for
+// the first, which nothing precedes.
+func TestEchoScoresThePrompt(t *testing.T) {
+	server := serve(t, &double{}, Options{})
+	answer := post(t, server.URL+"/v1/completions", `{"prompt":"abc","max_tokens":1,"echo":true,"logprobs":1}`)
+	var reply struct {
+		Choices []struct {
+			Text     string
+			LogProbs struct {
+				Tokens   []string
+				LogProbs []*float64            `json:"token_logprobs"`
+				Top      []map[string]*float64 `json:"top_logprobs"`
+				Offsets  []int                 `json:"text_offset"`
+			} `json:"logprobs"`
+		}
+		Usage struct {
+			Prompt    int `json:"prompt_tokens"`
+			Generated int `json:"completion_tokens"`
+		}
+	}
+	extension(t, answer.body, &reply)
+	table := reply.Choices[0].LogProbs
+	if len(reply.Choices[0].Text) != 4 || len(table.Tokens) != 4 || table.Tokens[2] != "c" || fmt.Sprint(table.Offsets) != "[0 1 2 3]" {
+		t.Fatalf("%s", answer.body)
+	}
+	if table.LogProbs[0] != nil || table.Top[0] != nil || *table.LogProbs[1] != -1 || *table.Top[2]["c"] != -2 || *table.LogProbs[3] != -0.25 {
+		t.Errorf("%s", answer.body)
+	}
+	if reply.Usage.Prompt != 3 || reply.Usage.Generated != 1 {
+		t.Errorf("%d and %d bytes are counted, want 3 and 1", reply.Usage.Prompt, reply.Usage.Generated)
+	}
+	longest := strings.Repeat("a", BufferedLogProbBytes-1)
+	for extra, want := range map[string]int{"": 200, "b": 400} {
+		body := fmt.Sprintf(`{"prompt":%q,"max_tokens":1,"echo":true,"logprobs":0}`, longest+extra)
+		if got := post(t, server.URL+"/v1/completions", body); got.status != want {
+			t.Errorf("prompt of %d bytes: status %d, want %d", len(longest+extra), got.status, want)
+		}
+	}
+}

@@ -31,9 +31,9 @@ type completionChoice struct {
 // completionLogProbs is OpenAI's table: element i of each list is byte i.
 type completionLogProbs struct {
 	Tokens   []string             `json:"tokens"`
-	LogProbs []float32            `json:"token_logprobs"`
-	Top      []map[string]float32 `json:"top_logprobs"`
-	Offsets  []int                `json:"text_offset"` // in bytes, from the start of the answer
+	LogProbs []*float32           `json:"token_logprobs"` // null for the first byte of an echoed prompt
+	Top      []map[string]float32 `json:"top_logprobs"`   // the same
+	Offsets  []int                `json:"text_offset"`    // in bytes, from the start of the answer
 }
 
 // chatChoice is a choice of a whole chat answer.
@@ -127,16 +127,21 @@ func (g *generation) completionLogProbs(p part) *completionLogProbs {
 	if g.request.LogProbs < 0 {
 		return nil
 	}
-	out := &completionLogProbs{Tokens: []string{}, LogProbs: []float32{}, Top: []map[string]float32{}, Offsets: []int{}}
+	out := &completionLogProbs{Tokens: []string{}, LogProbs: []*float32{}, Top: []map[string]float32{}, Offsets: []int{}}
 	for i, piece := range p.pieces {
+		out.Tokens = append(out.Tokens, tokenOf(piece.Byte))
+		out.Offsets = append(out.Offsets, p.offset+i)
+		if math.IsNaN(float64(piece.LogProb)) {
+			out.LogProbs, out.Top = append(out.LogProbs, nil), append(out.Top, nil)
+			continue
+		}
 		top := make(map[string]float32, len(piece.Top))
 		for _, t := range piece.Top {
 			top[tokenOf(t.Byte)] = finite(t.LogProb)
 		}
-		out.Tokens = append(out.Tokens, tokenOf(piece.Byte))
-		out.LogProbs = append(out.LogProbs, finite(piece.LogProb))
+		logProb := finite(piece.LogProb)
+		out.LogProbs = append(out.LogProbs, &logProb)
 		out.Top = append(out.Top, top)
-		out.Offsets = append(out.Offsets, p.offset+i)
 	}
 	return out
 }

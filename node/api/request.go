@@ -87,10 +87,7 @@ func decodeCompletion(body []byte, models []Model) (*generation, *Error) {
 		if g.request.LogProbs, e = between("logprobs", *b.LogProbs, 0, Alternatives); e != nil {
 			return nil, e
 		}
-		if g.echo {
-			return nil, badField(codeUnsupported, "echo",
-				"log-probabilities of the prompt are not supported; leave out echo or logprobs")
-		}
+		g.request.Echo = g.echo // the grid then repeats the prompt, with its log-probabilities
 	}
 	return g, g.finish(slices.Concat(prompts...), "prompt")
 }
@@ -292,6 +289,9 @@ func (g *generation) finish(prompt []byte, param string) *Error {
 		limit = BufferedBytes
 		if g.request.LogProbs >= 0 {
 			limit = BufferedLogProbBytes
+		}
+		if g.request.Echo && len(prompt) > BufferedLogProbBytes-min(limit, g.request.MaxBytes) {
+			return badValue(param, "and max_tokens together have at most %d bytes when echoed with logprobs; stream allows more", BufferedLogProbBytes)
 		}
 	}
 	if g.request.MaxBytes > limit {

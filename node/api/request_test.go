@@ -140,7 +140,7 @@ func TestBadRequests(t *testing.T) {
 		{`{"prompt":"a","logprobs":-1}`, codeValue, "logprobs"},
 		{`{"prompt":"a","logprobs":21}`, codeValue, "logprobs"},
 		{`{"prompt":"a","logprobs":true}`, codeValue, "logprobs"},
-		{`{"prompt":"a","logprobs":1,"echo":true}`, codeUnsupported, "echo"},
+		{`{"prompt":"a","logprobs":1,"echo":true,"max_tokens":8192}`, codeValue, "prompt"},
 		{`{"prompt":"a","echo":1}`, codeValue, "echo"},
 	}
 	chats := []struct{ body, code, param string }{

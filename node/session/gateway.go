@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -130,12 +131,16 @@ func NewGateway(plan Plan, request Request) (*Gateway, error) {
 	if n := plan.Config.MaxPositions; n > 0 {
 		limit = min(limit, n)
 	}
+	want := len(request.Prompt) - 1
+	if request.Echo {
+		want = 0
+	}
 	chunk := rowsPerFrame(plan.Config, plan.Chunk)
 	g := &Gateway{
 		plan: plan, request: request, epoch: 1,
 		opened: make([]bool, len(plan.Hops)), waiting: len(plan.Hops),
 		pending: request.Prompt,
-		want:    uint64(len(request.Prompt) - 1),
+		want:    uint64(want),
 		limit:   uint64(limit),
 		history: NewRing[byte](plan.Config.HistoryRows(plan.Config.All())+Window, 1, 0),
 		stop:    stopFilter{stops: request.Stop},
@@ -341,13 +346,41 @@ func (g *Gateway) returned(now time.Duration, f *wire.Frame) []Effect {
 	g.account(now)
 	g.done += uint64(f.Rows)
 	g.history.Trim(keepFrom(g.done, g.plan.Config.HistoryRows(g.plan.Config.All())))
-	if g.done <= g.want {
-		return g.send(now)
+	var effects []Effect
+	if g.request.Echo && f.Position < uint64(len(g.request.Prompt)) {
+		emit, err := g.echo(f.Position, rows)
+		if err != nil {
+			return g.fail(err)
+		}
+		effects = emit
+	}
+	if g.done < uint64(len(g.request.Prompt)) {
+		return append(effects, g.send(now)...)
 	}
 	if err := g.plan.Ends.Logits(rows[len(rows)-g.plan.Config.DModel:], &g.logits); err != nil {
 		return g.fail(fmt.Errorf("logits at position %d: %w", g.done-1, err))
 	}
-	return g.sample(now)
+	return append(effects, g.sample(now)...)
+}
+
+// echo emits the bytes of the prompt that rows from a position on predict, and
+// with the first the one before it, which nothing predicts.
+func (g *Gateway) echo(position uint64, rows []float32) ([]Effect, error) {
+	var pieces []Piece
+	if position == 0 {
+		pieces = append(pieces, Piece{Byte: g.request.Prompt[0], LogProb: float32(math.NaN())})
+	}
+	d := g.plan.Config.DModel
+	for ; len(rows) > 0 && position+1 < uint64(len(g.request.Prompt)); position, rows = position+1, rows[d:] {
+		if err := g.plan.Ends.Logits(rows[:d], &g.logits); err != nil {
+			return nil, fmt.Errorf("logits at position %d: %w", position, err)
+		}
+		pieces = append(pieces, g.report(g.request.Prompt[position+1], position+1))
+	}
+	if len(pieces) == 0 {
+		return nil, nil
+	}
+	return []Effect{Emit{pieces}}, nil
 }
 
 func (g *Gateway) checkReturned(f *wire.Frame) error {
@@ -419,7 +452,12 @@ func (g *Gateway) sample(now time.Duration) []Effect {
 
 // piece draws the byte at position done and reports it as asked.
 func (g *Gateway) piece() Piece {
-	p := Piece{Byte: g.request.Sampling.Next(int(g.done), &g.logits), Position: int(g.done)}
+	return g.report(g.request.Sampling.Next(int(g.done), &g.logits), g.done)
+}
+
+// report is byte b at a position, with what was asked for of the logits before it.
+func (g *Gateway) report(b byte, position uint64) Piece {
+	p := Piece{Byte: b, Position: int(position)}
 	if g.request.LogProbs >= 0 {
 		logProbs := tcn.LogProbs(&g.logits)
 		p.LogProb = logProbs[p.Byte]
