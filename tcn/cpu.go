@@ -49,6 +49,7 @@ func (b cpu) Load(c Config, r Range, blocks []*Block) (Stage, error) {
 	}
 	s.runConv = s.convSegment
 	s.runGate = s.gateSegment
+	s.runResidual = s.residualSegment
 	return s, nil
 }
 
@@ -65,10 +66,13 @@ type cpuStage struct {
 	room    workspace
 
 	// What the pieces of the job now shared out read.
-	batch   []share
-	layer   int // counted from the start of the model
-	runConv func(i int)
-	runGate func(i int)
+	batch        []share
+	layer        int // counted from the start of the model
+	block        int // the same layer is layer layerOfBlock of this block
+	layerOfBlock int
+	runConv      func(i int)
+	runGate      func(i int)
+	runResidual  func(i int)
 }
 
 // cpuLayer is the frozen weights of one layer as the CPU uses them.

@@ -64,6 +64,10 @@ func (s *cpuStage) noteFailures(b, i int) {
 //	y    [rows, f]   y = SiLU(conv(a))·σ(g)
 //	t    [rows, d]   t = W_out y + Σ weight·B_out(A_out y)
 //	x    [rows, d]   x = x + scale·t
+//
+// It hands work out three or four times: W_in with every A_in; B_in, the
+// convolution and the gate, segment by segment; W_out with every A_out; B_out and
+// the residual, if there is enough of it.
 func (s *cpuStage) releaseLayer(b, i, rows int) {
 	d, room, layer := s.config.DModel, &s.room, s.frozen()
 	for n := range s.batch {
@@ -73,15 +77,9 @@ func (s *cpuStage) releaseLayer(b, i, rows int) {
 			s.kernels.RMSNorm(h.row(room.u, r, d), h.x[r*d:(r+1)*d], gain, s.config.RMSEps)
 		}
 	}
-	layer.in.Multiply(s.compute, room.h, room.u, rows)
-	s.addSouls(b, i, soulIn, room.h, room.u)
-	s.shareOut(rows, s.config.DFF, s.runConv)
-	layer.out.Multiply(s.compute, room.t, room.y, rows)
-	s.addSouls(b, i, soulOut, room.t, room.y)
-	for n := range s.batch {
-		h := &s.batch[n]
-		s.kernels.AddScaled(h.x, room.t[h.packed*d:][:len(h.x)], h.small(b).Layers[i].Scale)
-	}
+	s.project(b, i, soulIn, layer.in, room.h, room.u, rows)
+	s.shareOut(rows*(1+room.terms.count()), s.config.DFF, s.runConv)
+	s.finish(b, i, rows)
 }
 
 // paperLayer is layer i of block b as §3.2 of the paper writes it:
@@ -98,18 +96,38 @@ func (s *cpuStage) paperLayer(b, i, rows int) {
 		copy(room.u[h.packed*d:], h.x) // the conv rounds its input; x stays
 	}
 	s.shareOut(rows, d, s.runConv)
-	layer.in.Multiply(s.compute, room.h, room.c, rows)
-	s.addSouls(b, i, soulIn, room.h, room.c)
-	s.shareOut(rows, s.config.DFF, s.runGate)
-	layer.out.Multiply(s.compute, room.t, room.y, rows)
-	s.addSouls(b, i, soulOut, room.t, room.y)
+	s.project(b, i, soulIn, layer.in, room.h, room.c, rows)
+	s.shareOut(rows*(1+room.terms.count()), s.config.DFF, s.runGate)
+	s.finish(b, i, rows)
 	for n := range s.batch {
 		h := &s.batch[n]
-		small := &h.small(b).Layers[i]
-		s.kernels.AddScaled(h.x, room.t[h.packed*d:][:len(h.x)], small.Scale)
+		gain := h.small(b).Layers[i].NormGain
 		for r := range h.count {
 			x := h.x[r*d : (r+1)*d]
-			s.kernels.RMSNorm(x, x, small.NormGain, s.config.RMSEps)
+			s.kernels.RMSNorm(x, x, gain, s.config.RMSEps)
+		}
+	}
+}
+
+// finish is the end of a layer in either cell, up to x + scale·t.
+func (s *cpuStage) finish(b, i, rows int) {
+	s.project(b, i, soulOut, s.frozen().out, s.room.t, s.room.y, rows)
+	s.block, s.layerOfBlock = b, i
+	s.shareOut(2*rows*s.room.terms.count(), s.config.DModel, s.runResidual)
+}
+
+// residualSegment computes channels [i·segmentChannels, …) of x + scale·t for
+// every row of the batch, once the Souls' terms are in t.
+func (s *cpuStage) residualSegment(i int) {
+	d := s.config.DModel
+	lo := i * segmentChannels
+	hi := min(lo+segmentChannels, d)
+	s.room.terms.add(s.kernels, s.room.t, lo, hi)
+	for n := range s.batch {
+		h := &s.batch[n]
+		scale := h.small(s.block).Layers[s.layerOfBlock].Scale
+		for r := range h.count {
+			s.kernels.AddScaled(h.x[r*d+lo:r*d+hi], h.row(s.room.t, r, d)[lo:hi], scale)
 		}
 	}
 }
@@ -120,45 +138,12 @@ func (s *cpuStage) frozen() *cpuLayer {
 	return &s.layers[s.layer-first]
 }
 
-// The two products of a layer that a Soul adds to.
-func soulIn(l *SoulLayer) (a, b Matrix)  { return l.InA, l.InB }
-func soulOut(l *SoulLayer) (a, b Matrix) { return l.OutA, l.OutB }
-
-// addSouls adds weight·B(A u) to t for every Soul of every Variant in turn.
-//
-//	t [rows, outputs]   u [rows, inputs]
-func (s *cpuStage) addSouls(b, i int, pair func(*SoulLayer) (a, b Matrix), t, u []float32) {
-	for first := 0; first < len(s.batch); {
-		variant, lo := s.batch[first].variant, s.batch[first].packed
-		hi := lo
-		for first < len(s.batch) && s.batch[first].variant == variant {
-			hi += s.batch[first].count
-			first++
-		}
-		for n := range variant.Souls {
-			slice := variant.Souls[n].Slices[b-variant.Range.Lo]
-			if slice == nil {
-				continue
-			}
-			down, up := pair(&slice.Layers[i])
-			if down == nil {
-				continue
-			}
-			room, rows, outputs := &s.room, hi-lo, up.Rows()
-			room.low = grown(room.low, rows*down.Rows())
-			room.term = grown(room.term, rows*outputs)
-			down.Multiply(s.compute, room.low, u[lo*down.Cols():hi*down.Cols()], rows)
-			up.Multiply(s.compute, room.term, room.low, rows)
-			s.kernels.AddScaled(t[lo*outputs:hi*outputs], room.term, variant.Souls[n].Weight)
-		}
-	}
-}
-
 // aloneChannels is how many channels of convolution and gate are computed
-// sooner than helpers are woken.
+// sooner than helpers are at hand.
 const aloneChannels = 4 << 10
 
-// shareOut runs a job on every segment of width channels, over all rows.
+// shareOut runs a job on every segment of width channels. rows is what a channel
+// costs, in rows of convolution and gate.
 func (s *cpuStage) shareOut(rows, width int, segment func(i int)) {
 	n := (width + segmentChannels - 1) / segmentChannels
 	if n == 1 || rows*width <= aloneChannels {
@@ -171,7 +156,8 @@ func (s *cpuStage) shareOut(rows, width int, segment func(i int)) {
 }
 
 // convSegment computes channels [i·segmentChannels, …) of the convolution for
-// every row of the batch, and in the release cell of the gate that follows it.
+// every row of the batch, and in the release cell of the Souls' terms before and
+// the gate after it.
 // Nothing else touches these channels of the rings, so the rows of a sequence
 // pass through them one after the other however many come at once.
 func (s *cpuStage) convSegment(i int) {
@@ -179,6 +165,10 @@ func (s *cpuStage) convSegment(i int) {
 	lo := i * segmentChannels
 	hi := min(lo+segmentChannels, c.ConvWidth())
 	weights := s.frozen().conv[i]
+	if c.Cell == CellRelease {
+		room.terms.add(s.kernels, room.h, lo, hi)
+		room.terms.add(s.kernels, room.h, c.DFF+lo, c.DFF+hi)
+	}
 	for n := range s.batch {
 		h := &s.batch[n]
 		for r := range h.count {
@@ -234,11 +224,13 @@ func (s *cpuStage) convRow(h *share, r, i int, present, out, weights []float32) 
 }
 
 // gateSegment computes channels [i·segmentChannels, …) of the paper cell's gate
-// for every row of the batch.
+// for every row of the batch, and of the Souls' terms before it.
 func (s *cpuStage) gateSegment(i int) {
 	f := s.config.DFF
 	lo := i * segmentChannels
 	hi := min(lo+segmentChannels, f)
+	s.room.terms.add(s.kernels, s.room.h, lo, hi)
+	s.room.terms.add(s.kernels, s.room.h, f+lo, f+hi)
 	for n := range s.batch {
 		h := &s.batch[n]
 		for r := range h.count {

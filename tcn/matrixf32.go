@@ -2,23 +2,13 @@ package tcn
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/zetagrid/zetagrid/tcn/kernel"
 )
 
-// Sizes of the pieces a product is shared out in. They change who computes a
-// row, never its bits.
-const (
-	// chunkWeights is the weights of one piece, 128 KiB: small enough to stay
-	// in a core's cache for all rows of a batch, large enough to outweigh
-	// handing it over.
-	chunkWeights = 32 << 10
-
-	// aloneProducts is how many multiplications are done sooner than helpers
-	// are woken.
-	aloneProducts = 64 << 10
-)
+// chunkWeights is the weights of one piece, 128 KiB: small enough to stay in a
+// core's cache for all rows of a batch, large enough to outweigh handing it over.
+const chunkWeights = 32 << 10
 
 // matrixF32 is a [Matrix] of float32 numbers.
 type matrixF32 struct {
@@ -44,38 +34,28 @@ func (m *matrixF32) Bytes() int64 { return 4 * int64(len(m.w)) }
 
 // Multiply implements [Matrix] by the rule for products in f32.
 func (m *matrixF32) Multiply(c *Compute, y, x []float32, n int) {
-	perChunk := max(1, chunkWeights/m.cols)
-	if int64(n)*int64(len(m.w)) <= aloneProducts || m.rows <= perChunk {
+	if l := m.plan(n); l.cost <= aloneCost {
 		c.Kernels.MatMul(y, x, m.w, n, m.rows, m.cols, 0, m.rows)
 		return
 	}
-	job := productJobs.Get().(*productJob)
-	job.m, job.kernels, job.y, job.x, job.n, job.perChunk = m, c.Kernels, y, x, n, perChunk
-	c.Pool.Run((m.rows+perChunk-1)/perChunk, job.run)
-	job.m, job.kernels, job.y, job.x = nil, nil, nil, nil
-	productJobs.Put(job)
+	multiplyAlone(c, m, y, x, n)
 }
 
-// productJob is one product while it is shared out. Jobs are reused, each with
-// its function value, so that a product allocates nothing.
-type productJob struct {
-	m        *matrixF32
-	kernels  *kernel.Set
-	y, x     []float32
-	n        int
-	perChunk int // weight rows per piece
-	run      func(i int)
+// plan implements piecewise. Matrices of few rows are cut finer, so that each
+// processor has some.
+func (m *matrixF32) plan(n int) cut {
+	const fewest, tile = 4, 4 // pieces; rows that are computed together
+	rows := max(1, chunkWeights/m.cols)
+	if rows*fewest > m.rows {
+		rows = max(tile, m.rows/fewest)
+	}
+	return cut{rows: rows, cost: 4 * len(m.w) * n}
 }
 
-var productJobs = sync.Pool{New: func() any {
-	job := new(productJob)
-	job.run = job.piece
-	return job
-}}
+// ready implements piecewise; there is nothing to do.
+func (m *matrixF32) ready(*kernel.Set, *matrixProduct, int, []float32) {}
 
-// piece computes weight rows [i·perChunk, (i+1)·perChunk).
-func (j *productJob) piece(i int) {
-	lo := i * j.perChunk
-	hi := min(lo+j.perChunk, j.m.rows)
-	j.kernels.MatMul(j.y, j.x, j.m.w, j.n, j.m.rows, j.m.cols, lo, hi)
+// multiplyRows implements piecewise.
+func (m *matrixF32) multiplyRows(k *kernel.Set, p *matrixProduct, lo, hi int) {
+	k.MatMul(p.y, p.x, m.w, p.n, m.rows, m.cols, lo, hi)
 }

@@ -2,7 +2,6 @@ package tcn
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/zetagrid/zetagrid/tcn/kernel"
 	"github.com/zetagrid/zetagrid/tcn/quant"
@@ -51,14 +50,6 @@ const (
 	// results, in bytes of codes.
 	blockBytes = 256
 
-	// aloneBytes is the cost of products that are done sooner than helpers are
-	// woken.
-	aloneBytes = 64 << 10
-
-	// aloneNumbers is how many numbers are quantized sooner than helpers are
-	// woken.
-	aloneNumbers = 8 << 10
-
 	// cachedBytes is the int8 numbers of input rows that stay in a core's cache
 	// while matrix rows pass over them. More input rows are taken in batches of
 	// half as many, and of whole tiles of the kernels.
@@ -76,82 +67,31 @@ func (m *matrixQuant) Multiply(c *Compute, y, x []float32, n int) {
 		batch = max(2, cachedBytes/2/cols/tileRows) * tileRows
 	}
 	for i := 0; i < n; i += batch {
-		m.multiply(c, y[i*rows:], x[i*cols:], min(batch, n-i))
+		count := min(batch, n-i)
+		multiplyAlone(c, m, y[i*rows:], x[i*cols:], count)
 	}
 }
 
-// multiply is Multiply of one batch of rows.
-func (m *matrixQuant) multiply(c *Compute, y, x []float32, n int) {
-	rows, cols := m.Rows(), m.Cols()
-	job := quantJobs.Get().(*quantJob)
-	job.m, job.kernels, job.y, job.x = m, c.Kernels, y, x
-	job.q.Reset(n, cols)
-	if n*cols <= aloneNumbers {
-		for i := range n {
-			job.quantize(i)
-		}
-	} else {
-		c.Pool.Run(n, job.runQuantize)
-	}
-	blocks := (rows + kernel.LineRows - 1) / kernel.LineRows
+// plan implements piecewise.
+func (m *matrixQuant) plan(n int) cut {
+	blocks := (m.Rows() + kernel.LineRows - 1) / kernel.LineRows
 	cost := (m.codes/blocks + blockBytes) * n // of a block
-	if blocks*cost <= aloneBytes {
-		m.MultiplyRows(c.Kernels, y, &job.q, 0, rows)
-	} else {
-		perPiece := max(1, pieceBytes/cost)
-		job.perPiece = perPiece * kernel.LineRows
-		job.pieces = (blocks + perPiece - 1) / perPiece
-		job.lanes = min(c.Pool.Width(), job.pieces)
-		c.Pool.Run(job.pieces, job.runMultiply)
+	made := cut{rows: max(1, pieceBytes/cost) * kernel.LineRows, cost: blocks * cost, ready: true}
+	if m.rotates {
+		made.room = m.Cols()
 	}
-	job.m, job.kernels, job.y, job.x = nil, nil, nil, nil
-	quantJobs.Put(job)
+	return made
 }
 
-// quantJob is one product while it is shared out. Jobs are reused, each with its
-// function values and its int8 rows, so that a product allocates nothing.
-type quantJob struct {
-	m           *matrixQuant
-	kernels     *kernel.Set
-	y, x        []float32
-	q           kernel.Int8Rows
-	perPiece    int // weight rows
-	pieces      int
-	lanes       int // regions that pieces are taken from in turn
-	runQuantize func(i int)
-	runMultiply func(i int)
+// ready implements piecewise: it makes row i of p.x row i of the int8 rows.
+func (m *matrixQuant) ready(k *kernel.Set, p *matrixProduct, i int, room []float32) {
+	cols := m.Cols()
+	_ = m.Quantize(k, &p.q, i, p.x[i*cols:(i+1)*cols], room[:min(len(room), cols)]) // the results say it too
 }
 
-var quantJobs = sync.Pool{New: func() any {
-	job := new(quantJob)
-	job.runQuantize, job.runMultiply = job.quantize, job.multiply
-	return job
-}}
-
-// rowRoom is room for one rotated row.
-type rowRoom struct{ row []float32 }
-
-var rowRooms = sync.Pool{New: func() any { return new(rowRoom) }}
-
-// quantize makes row i of x row i of the int8 rows.
-func (j *quantJob) quantize(i int) {
-	cols := j.m.Cols()
-	room := rowRooms.Get().(*rowRoom)
-	if j.m.rotates {
-		room.row = grown(room.row, cols)
-	}
-	_ = j.m.Quantize(j.kernels, &j.q, i, j.x[i*cols:(i+1)*cols], room.row) // the results say it too
-	rowRooms.Put(room)
-}
-
-// multiply computes piece i in the order in which pieces are taken: in turn from
-// as many regions of the matrix as there are processors. While these keep pace,
-// each reads one stream, and what it asked for ahead is what it needs next.
-func (j *quantJob) multiply(i int) {
-	region, at := i%j.lanes, i/j.lanes
-	whole, longer := j.pieces/j.lanes, j.pieces%j.lanes // the first longer regions have one piece more
-	lo := (region*whole + min(region, longer) + at) * j.perPiece
-	j.m.MultiplyRows(j.kernels, j.y, &j.q, lo, min(lo+j.perPiece, j.m.Rows()))
+// multiplyRows implements piecewise.
+func (m *matrixQuant) multiplyRows(k *kernel.Set, p *matrixProduct, lo, hi int) {
+	m.MultiplyRows(k, p.y, &p.q, lo, hi)
 }
 
 // LayerQ2 is the frozen weights of one layer with 2-bit matrices, in the order

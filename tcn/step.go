@@ -178,11 +178,12 @@ type workspace struct {
 	h     []float32   // [rows, 2·d_ff] the two halves of the gate
 	y     []float32   // [rows, d_ff] the gated rows
 	t     []float32   // [rows, d_model] what the residual adds
-	low   []float32   // [rows, rank] A·u of a Soul
-	term  []float32   // [rows, outputs] B·A·u of a Soul
 	zero  []float32   // [segmentChannels] a row before the start
 	wide  []float32   // [kernel_size, conv width] bf16 taps as float32, cut by segment
 	taps  [][]float32 // kernel_size for each segment
+
+	products products // a frozen one with those of the Souls that read the same rows
+	terms    terms    // what the Souls add to it
 }
 
 // grown returns buffer with length n, allocating only when it is too small.

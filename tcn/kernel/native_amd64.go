@@ -201,9 +201,12 @@ func (a *assembly) rmsNorm(out, x, gain []float32, eps float32) {
 	if n == 0 {
 		return
 	}
-	var sum float32
-	a.single(&sum, &x[0], &x[0], n, 1, 0, 0, 0, 0, nil, nil)
-	root := rootOfMean(sum, n, eps)
+	// A variable whose address goes to a function value would be allocated, so
+	// the sum comes by way of out, which may be x.
+	head := x[0]
+	a.single(&out[0], &x[0], &x[0], n, 1, 0, 0, 0, 0, nil, nil)
+	root := rootOfMean(out[0], n, eps)
+	out[0] = head
 	eachRun(n, func(lo, hi int) {
 		a.normalize(&out[lo], &x[lo], &gain[lo], hi-lo, root)
 	})
