@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 
 	"gonum.org/v1/plot"
@@ -11,6 +12,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/zetagrid/zetagrid/tcn/quantize"
 )
 
 // plotScaling draws the rate, and below it the memory beside a transformer's
@@ -55,3 +58,45 @@ func newPlot(title, y string) *plot.Plot {
 	p.Add(plotter.NewGrid())
 	return p
 }
+
+// plotQuantization draws the relative output errors over the layers into an SVG
+// file: W_in above, W_out below, both logarithmic.
+func plotQuantization(name string, r quantize.Report) error {
+	canvas := vgsvg.New(16*vg.Centimeter, 20*vg.Centimeter)
+	tiles := draw.Tiles{Rows: 2, Cols: 1, PadY: vg.Centimeter / 2}
+	page := draw.New(canvas)
+	for i, matrix := range []string{"w_in", "w_out"} {
+		var chosen, nearest, repaired plotter.XYs
+		add := func(to *plotter.XYs, layer int, v float64) {
+			*to = append(*to, plotter.XY{X: float64(layer), Y: 10 * math.Log10(max(v, leastError))})
+		}
+		for _, m := range r.Matrices {
+			if m.Matrix != matrix {
+				continue
+			}
+			add(&chosen, m.Layer, m.OutputError)
+			add(&nearest, m.Layer, m.NearestOutput)
+			if m.RepairedError != nil {
+				add(&repaired, m.Layer, *m.RepairedError)
+			}
+		}
+		p := newPlot(matrix, "output error, dB")
+		p.X.Label.Text = "layer"
+		lines := []any{string(r.Method), chosen, "rtn", nearest}
+		if len(repaired) > 0 {
+			lines = append(lines, "repaired", repaired)
+		}
+		if err := plotutil.AddLinePoints(p, lines...); err != nil {
+			return err
+		}
+		p.Draw(tiles.At(page, 0, i))
+	}
+	var svg bytes.Buffer
+	if _, err := canvas.WriteTo(&svg); err != nil {
+		return err
+	}
+	return os.WriteFile(name, svg.Bytes(), 0o644)
+}
+
+// leastError is what a matrix without any error is drawn with, -100 dB.
+const leastError = 1e-10

@@ -37,20 +37,29 @@ func (p *progress) add(n int) {
 	}
 }
 
+// CheckOutput reports whether a model folder can be made at dir, which must be
+// absent or empty: what takes long asks before it begins. Errors: ErrOutput.
+func CheckOutput(dir string) error {
+	if dir == "" {
+		return fmt.Errorf("%w: no folder named", ErrOutput)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrOutput, err)
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%w: %s exists and is not empty; name a new folder or remove it", ErrOutput, filepath.Clean(dir))
+	}
+	return nil
+}
+
 // newOutput starts a folder that will be dir, which must be absent or empty.
 // Errors: ErrOutput.
 func newOutput(ctx context.Context, dir string, report Progress) (*output, error) {
-	if dir == "" {
-		return nil, fmt.Errorf("%w: no folder named", ErrOutput)
+	if err := CheckOutput(dir); err != nil {
+		return nil, err
 	}
 	dir = filepath.Clean(dir)
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrOutput, err)
-	}
-	if len(entries) > 0 {
-		return nil, fmt.Errorf("%w: %s exists and is not empty; name a new folder or remove it", ErrOutput, dir)
-	}
 	parent := filepath.Dir(dir)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOutput, err)

@@ -2,6 +2,7 @@ package rounding
 
 import (
 	"context"
+	"sync/atomic"
 )
 
 // blockCols is the columns that are rounded between two products with all that
@@ -21,6 +22,7 @@ const settled = 1e-3
 // time. Errors: the context's.
 func Compensated(ctx context.Context, c Compute, m Matrix, h *Hessian, sweeps int, done func(rows int)) (*Codes, error) {
 	out := newCodes(m.Rows, m.Cols)
+	var exact atomic.Int64
 	err := forTiles(ctx, c, m.Rows, done, func(lo, hi int) {
 		t := newTile(c, h, m, lo, hi)
 		t.start()
@@ -28,8 +30,12 @@ func Compensated(ctx context.Context, c Compute, m Matrix, h *Hessian, sweeps in
 		t.refine(sweeps)
 		for i := range t.rows {
 			t.store(i, out)
+			if t.exact[i] {
+				exact.Add(1)
+			}
 		}
 	})
+	out.Exact = int(exact.Load())
 	return out, err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"sync/atomic"
 )
 
 // factorCols is the columns of the factor that are found together.
@@ -17,7 +16,6 @@ const factorCols = 64
 func (h *Hessian) factor(ctx context.Context, c Compute) error {
 	n := h.Cols
 	l := make([]float32, n*n)
-	var bad atomic.Int64
 	for a := 0; a < n; a += factorCols {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -31,9 +29,6 @@ func (h *Hessian) factor(ctx context.Context, c Compute) error {
 		diagonal := make([]float64, width*width)
 		h.column(c, l, above, a, a, b)
 		if !cholesky(diagonal, l[a*n+a:], n, width) {
-			bad.Add(1)
-		}
-		if bad.Load() > 0 {
 			return fmt.Errorf("%w: not positive definite at column %d of %d with damping %v", ErrHessian, a, n, h.Damping)
 		}
 		tiles := (n - b + tileRows - 1) / tileRows
@@ -124,7 +119,10 @@ func solveRow(row []float32, diagonal []float64) {
 // unit keeps L, transposed, with each of its columns divided by its diagonal.
 func (h *Hessian) unit(c Compute, l []float32) {
 	n := h.Cols
-	h.m = make([]float32, n*n)
+	h.m, h.pivot = make([]float32, n*n), make([]float32, n)
+	for k := range n {
+		h.pivot[k] = l[k*n+k]
+	}
 	c.Pool.Run((n+factorCols-1)/factorCols, func(i int) {
 		lo, hi := i*factorCols, min((i+1)*factorCols, n)
 		for j := lo; j < n; j++ {

@@ -94,6 +94,7 @@ type Hessian struct {
 	h       []float32 // [Cols, Cols], symmetric
 	m       []float32 // [Cols, Cols]: row k holds M[j, k] for j > k
 	diag    []float32 // [Cols], of h
+	pivot   []float32 // [Cols], √D: what M's columns are times in L
 }
 
 // NewHessian prepares what was gathered; m is of no use afterwards. Where the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/zetagrid/zetagrid/tcn/kernel"
 )
@@ -29,6 +30,7 @@ type Codes struct {
 	Rows, Cols int
 	Codes      []byte    // [Rows, Cols], 0 to 3
 	Scale      []float32 // [Rows], not negative; 0 for a row of zeros
+	Exact      int       // rows that were representable
 }
 
 func newCodes(rows, cols int) *Codes {
@@ -107,12 +109,14 @@ func levelOf(code byte) float32 { return float32(2*int(code) - 3) }
 // finished, one call at a time. Errors: the context's.
 func Nearest(ctx context.Context, c Compute, m Matrix, done func(rows int)) (*Codes, error) {
 	out := newCodes(m.Rows, m.Cols)
+	var exact atomic.Int64
 	err := forTiles(ctx, c, m.Rows, done, func(lo, hi int) {
 		var order scaleOrder
 		for r := lo; r < hi; r++ {
 			u, codes := m.row(r), out.Row(r)
 			if scale, ok := Exact(u, codes); ok {
 				out.Scale[r] = scale
+				exact.Add(1)
 				continue
 			}
 			scale := order.best(u, nil)
@@ -122,6 +126,7 @@ func Nearest(ctx context.Context, c Compute, m Matrix, done func(rows int)) (*Co
 			}
 		}
 	})
+	out.Exact = int(exact.Load())
 	return out, err
 }
 

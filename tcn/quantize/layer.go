@@ -1,0 +1,237 @@
+package quantize
+
+import (
+	"fmt"
+
+	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/quant"
+	"github.com/zetagrid/zetagrid/tcn/quantize/rounding"
+)
+
+// layerWork is a layer on its way.
+type layerWork struct {
+	index    int
+	source   tcn.LayerF32
+	small    tcn.SmallLayer
+	soul     tcn.SoulLayerF32 // the source's; empty without one
+	finished *finishedLayer   // nil: to be made
+
+	in, out *matrixWork
+	repair  tcn.SoulLayerF32 // of repair rank; empty without
+}
+
+// matrixWork is a matrix on its way.
+type matrixWork struct {
+	name    string
+	matrix  int // as quant.Signs counts them
+	rotated rounding.Matrix
+	signs   []byte
+	nearest *quant.Q2 // rounded to nearest
+	chosen  *quant.Q2
+	report  MatrixReport
+}
+
+// rotate readies a matrix [rows, cols].
+func (j *job) rotate(layer, matrix int, name string, w []float32, rows, cols int) (*matrixWork, error) {
+	m := &matrixWork{
+		name: name, matrix: matrix, signs: quant.Signs(j.Seed, layer, matrix, cols),
+		rotated: rounding.Matrix{Rows: rows, Cols: cols, Values: make([]float32, rows*cols)},
+		report:  MatrixReport{Layer: layer, Matrix: name, Rows: rows, Cols: cols},
+	}
+	j.Compute.Pool.Run(rows, func(r int) {
+		rounding.Rotate(j.Compute.Kernels, m.rotated.Values[r*cols:(r+1)*cols], w[r*cols:(r+1)*cols], m.signs)
+	})
+	var err error
+	_, m.nearest, err = j.round(m, nil)
+	return m, err
+}
+
+// round chooses codes: to nearest without a Hessian.
+func (j *job) round(m *matrixWork, h *rounding.Hessian) (*rounding.Codes, *quant.Q2, error) {
+	var codes *rounding.Codes
+	var err error
+	if h == nil {
+		codes, err = rounding.Nearest(j.ctx, compute(j.Compute), m.rotated, nil)
+	} else {
+		each := costRounding(1, m.rotated.Cols)
+		codes, err = rounding.Compensated(j.ctx, compute(j.Compute), m.rotated, h, j.Sweeps, func(rows int) { j.meter.add(int64(rows) * each) })
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	packed, err := quant.MakeQ2(codes.Rows, codes.Cols, m.signs)
+	if err != nil {
+		return nil, nil, err
+	}
+	for r := range codes.Rows {
+		if err := packed.SetRow(r, codes.Row(r), codes.Scale[r]); err != nil {
+			return nil, nil, err
+		}
+	}
+	return codes, packed, nil
+}
+
+// quantizeLayer makes both matrices of a layer, or takes them as they were
+// finished.
+func (j *job) quantizeLayer(w *layerWork) (err error) {
+	c := j.config
+	if w.in, err = j.rotate(w.index, quant.MatrixIn, "w_in", w.source.In, 2*c.DFF, c.DModel); err != nil {
+		return fmt.Errorf("W_in: %w", err)
+	}
+	if w.out, err = j.rotate(w.index, quant.MatrixOut, "w_out", w.source.Out, c.DModel, c.DFF); err != nil {
+		return fmt.Errorf("W_out: %w", err)
+	}
+	if f := w.finished; f != nil {
+		w.in.chosen, w.out.chosen, w.repair = f.weights.In, f.weights.Out, f.repair
+		w.in.report, w.out.report = f.in, f.out
+		j.meter.add(j.costs.made)
+		return nil
+	}
+	reach := passageOf(w)
+	reach.layer.In = &recorder{rows: 2 * c.DFF, cols: c.DModel}
+	reach.layer.Out = &recorder{rows: c.DModel, cols: c.DFF}
+	reach.rank = 0 // what the Soul adds comes after these rows
+	if w.repair.InA, w.repair.InB, err = j.choose(w.in, reach, reach.layer.In.(*recorder)); err != nil {
+		return fmt.Errorf("W_in: %w", err)
+	}
+	reach = j.chosen(w)
+	reach.layer.Out = &recorder{rows: c.DModel, cols: c.DFF}
+	if w.repair.OutA, w.repair.OutB, err = j.choose(w.out, reach, reach.layer.Out.(*recorder)); err != nil {
+		return fmt.Errorf("W_out: %w", err)
+	}
+	return nil
+}
+
+// choose gathers the rows that a matrix meets, at the recorder, and chooses its
+// codes; and with a repair rank what makes up for the largest errors.
+func (j *job) choose(m *matrixWork, reach passage, at *recorder) (a, b []float32, err error) {
+	at.rounded.signs, at.moments = m.signs, rounding.NewMoments(m.rotated.Cols)
+	per := costWalk(j.config) + costMoments(m.rotated.Cols)
+	if err := j.calibration.walk(j.ctx, j.Compute, j.config, reach, false, func(rows int) { j.meter.add(int64(rows) * per) }); err != nil {
+		return nil, nil, err
+	}
+	h, err := rounding.NewHessian(j.ctx, compute(j.Compute), at.moments, j.Damping)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a, b, err = j.chooseUnder(m, h); err != nil {
+		return nil, nil, err
+	}
+	m.report.Damping = h.Damping
+	return a, b, nil
+}
+
+func (j *job) chooseUnder(m *matrixWork, h *rounding.Hessian) (a, b []float32, err error) {
+	ctx, c := j.ctx, compute(j.Compute)
+	nearest, packed, err := j.round(m, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	codes := nearest
+	m.nearest, m.chosen = packed, packed
+	if j.Method == LDLQ {
+		if codes, m.chosen, err = j.round(m, h); err != nil {
+			return nil, nil, err
+		}
+	}
+	was, err := rounding.Measure(ctx, c, m.rotated, nearest, h)
+	if err != nil {
+		return nil, nil, err
+	}
+	is, err := rounding.Measure(ctx, c, m.rotated, codes, h)
+	if err != nil {
+		return nil, nil, err
+	}
+	m.report.set(was, is, codes)
+	if j.RepairRank == 0 {
+		return nil, nil, nil
+	}
+	a, b, left, err := rounding.LowRank(ctx, c, m.rotated, codes, h, j.RepairRank)
+	if err != nil {
+		return nil, nil, err
+	}
+	m.report.RepairedError = new(left / max(is.OutputOf, minimal))
+	cols := m.rotated.Cols
+	for r := range j.RepairRank { // a Soul reads the row before it is rotated
+		row := a[r*cols : (r+1)*cols]
+		rounding.Unrotate(c.Kernels, row, row, m.signs)
+	}
+	return a, b, nil
+}
+
+// passageOf is w without its matrices.
+func passageOf(w *layerWork) passage {
+	return passage{index: w.index, layer: tcn.Layer{Conv: w.source.Conv}, small: w.small}
+}
+
+// chosen is w as it will be; matrices that are not there yet are nil.
+func (j *job) chosen(w *layerWork) passage {
+	p := passageOf(w)
+	p.layer.In = tcn.NewMatrixQ2(w.in.chosen)
+	if w.out.chosen != nil {
+		p.layer.Out = tcn.NewMatrixQ2(w.out.chosen)
+	}
+	p.soul, p.rank = j.joined(w.soul, w.repair), j.rank()
+	return p
+}
+
+// others are the layers that the outcome is compared with, in the order of
+// Variants: float32, int8 rows, rounded to nearest.
+func (j *job) others(w *layerWork) ([]passage, error) {
+	c, p := j.config, passageOf(w)
+	p.soul, p.rank = w.soul, j.source.rank
+	matrix := func(rows, cols int, values []float32) (tcn.Matrix, error) {
+		return tcn.NewMatrixF32(rows, cols, values)
+	}
+	float, rounded, nearest := p, p, p
+	in, err := matrix(2*c.DFF, c.DModel, w.source.In)
+	if err != nil {
+		return nil, err
+	}
+	out, err := matrix(c.DModel, c.DFF, w.source.Out)
+	if err != nil {
+		return nil, err
+	}
+	float.layer.In, float.layer.Out = in, out
+	if in, err = matrix(2*c.DFF, c.DModel, w.in.rotated.Values); err != nil {
+		return nil, err
+	}
+	if out, err = matrix(c.DModel, c.DFF, w.out.rotated.Values); err != nil {
+		return nil, err
+	}
+	rounded.layer.In = &int8Matrix{Matrix: in, rounded: roundedRows{signs: w.in.signs}}
+	rounded.layer.Out = &int8Matrix{Matrix: out, rounded: roundedRows{signs: w.out.signs}}
+	nearest.layer.In, nearest.layer.Out = tcn.NewMatrixQ2(w.in.nearest), tcn.NewMatrixQ2(w.out.nearest)
+	return []passage{float, rounded, nearest}, nil
+}
+
+// rank is the rank of the outcome's Soul; 0: none.
+func (j *job) rank() int { return j.source.rank + j.RepairRank }
+
+// joined is the source's Soul and the repair as one of their ranks together.
+func (j *job) joined(soul, repair tcn.SoulLayerF32) tcn.SoulLayerF32 {
+	if j.RepairRank == 0 {
+		return soul
+	}
+	c := j.config
+	a := func(first, second []float32) []float32 { return append(append([]float32(nil), first...), second...) }
+	b := func(first, second []float32, rows int) []float32 {
+		if len(second) == 0 { // not chosen yet
+			second = make([]float32, rows*j.RepairRank)
+		}
+		var both []float32
+		for r := range rows {
+			both = append(both, first[r*j.source.rank:(r+1)*j.source.rank]...)
+			both = append(both, second[r*j.RepairRank:(r+1)*j.RepairRank]...)
+		}
+		return both
+	}
+	outA := repair.OutA
+	if len(outA) == 0 {
+		outA = make([]float32, j.RepairRank*c.DFF)
+	}
+	return tcn.SoulLayerF32{
+		InA: a(soul.InA, repair.InA), InB: b(soul.InB, repair.InB, 2*c.DFF),
+		OutA: a(soul.OutA, outA), OutB: b(soul.OutB, repair.OutB, c.DModel),
+	}
+}
