@@ -23,6 +23,7 @@ import (
 type modelCmd struct {
 	Import   modelImportCmd  `cmd:"" help:"Make a model folder of a model's own files."`
 	Init     modelInitCmd    `cmd:"" help:"Make a model folder of random weights."`
+	Train    modelTrainCmd   `cmd:"" help:"Train a small model from text."`
 	Quantize quantizeCmd     `cmd:"" help:"Make a model folder of 2-bit weights of one of float32 weights."`
 	Inspect  modelInspectCmd `cmd:"" help:"Show what a model folder holds."`
 	Expand   modelExpandCmd  `cmd:"" help:"Grow a model by blocks of the same tiles."`
