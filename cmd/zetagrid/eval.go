@@ -2,46 +2,43 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"math"
-	"slices"
-	"time"
-
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/schollz/progressbar/v3"
+	"os"
 
 	"github.com/zetagrid/zetagrid/node/session"
-	"github.com/zetagrid/zetagrid/tcn"
-)
-
-// kvBytesPerToken is what a transformer's cache grows by with each token:
-// Table 1 of the paper has 0.59, 2.36 and 9.44 GB at 8,192, 32,768 and 131,072
-// tokens.
-const kvBytesPerToken = 72_000
-
-// A measurement at one position generates scalingWindows windows of
-// scalingWindow bytes and takes the median rate, which a pause of the machine
-// does not move.
-const (
-	scalingWindow  = 64
-	scalingWindows = 25
+	"github.com/zetagrid/zetagrid/tcn/eval"
 )
 
 // evalCmd is zetagrid eval.
 type evalCmd struct {
-	Scaling bool   `help:"Measure bytes a second and memory as the text grows, beside a transformer's cache."`
+	Text       []string `placeholder:"FILE" sep:"none" help:"Text to score, of which the held-out part counts: the last of every 50 chunks of 16 KiB, of all files joined. Repeatable."`
+	HeldOut    string   `placeholder:"FILE" help:"Text to score whole; --text is then what the model was trained on."`
+	Limit      byteSize `placeholder:"SIZE" help:"Score at most so much, from all over the text. Default: all."`
+	Sequence   int      `placeholder:"N" help:"Score in sequences of so many bytes, each from an empty state. Default 4096, or all of the model's positions."`
+	SuiteBytes int      `default:"128" placeholder:"N" help:"Bytes to answer each prompt of the suite with; 0 leaves it out. Default 128."`
+	Record     string   `placeholder:"DIR" help:"Also write the model, with these figures in its checklist, to a new folder."`
+	API        string   `name:"api" placeholder:"URL" help:"Evaluate through the grid of the running node whose API this is. Default: in this process."`
+	Token      string   `env:"ZETAGRID_TOKEN" placeholder:"TOKEN" help:"Bearer token of that API."`
+	Soul       string   `placeholder:"CID" help:"Soul to wear; none is no Soul. Default: the model's own."`
+
+	Scaling bool   `help:"Instead measure bytes a second and memory as the text grows, beside a transformer's cache."`
 	To      int    `default:"100000" placeholder:"N" help:"Longest text of --scaling, in bytes. Default 100000."`
-	Model   string `placeholder:"MODEL" help:"Model folder or Model CID. Default: a small seeded model."`
 	Plot    string `placeholder:"FILE" help:"Also draw --scaling as SVG into a file."`
-	Data    string `placeholder:"DIR" env:"ZETAGRID_DATA" help:"Data folder, for a Model CID. Default: this user's data folder."`
-	JSON    bool   `name:"json" help:"Print one JSON document."`
+
+	Model string `placeholder:"MODEL" help:"Model folder or Model CID; with --api, a name that node answers to. Default: the model in this program."`
+	Data  string `placeholder:"DIR" env:"ZETAGRID_DATA" help:"Data folder, for a Model CID. Default: this user's data folder."`
+	JSON  bool   `name:"json" help:"Print one JSON document instead of Markdown."`
 	deviceFlags
 }
 
 func (*evalCmd) Help() string {
 	return examples(
+		example{"zetagrid eval", "20 prompts with their digest, and whether the answers have collapsed"},
+		example{"zetagrid eval --model ./model --text corpus.txt > report.md", "and bits a byte of what the corpus holds out"},
+		example{"zetagrid eval --held-out heldout.txt --api http://127.0.0.1:8642 --json", "the same figures through a grid"},
 		example{"zetagrid eval --scaling", "rate and memory at positions 1,000 to 100,000"},
 		example{"zetagrid eval --scaling --to 20000 --plot scaling.svg --json", "as JSON, and as a picture"},
 	)
@@ -50,148 +47,94 @@ func (*evalCmd) Help() string {
 // Validate is called by kong after parsing.
 func (c *evalCmd) Validate() error {
 	switch {
-	case !c.Scaling:
-		return errors.New("say what to evaluate: --scaling")
-	case c.To < 1000 || c.To > session.PromptBytes-scalingBytes:
+	case c.Scaling && (len(c.Text) > 0 || c.HeldOut != "" || c.API != "" || c.Record != ""):
+		return errors.New("--scaling measures this process, and no text")
+	case c.Scaling && (c.To < 1000 || c.To > session.PromptBytes-scalingBytes):
 		return fmt.Errorf("--to %d is not in 1000 to %d", c.To, session.PromptBytes-scalingBytes)
+	case c.Sequence != 0 && (c.Sequence < 2 || c.Sequence > session.PromptBytes):
+		return fmt.Errorf("--sequence %d is not in 2 to %d", c.Sequence, session.PromptBytes)
+	case c.SuiteBytes < 0 || c.SuiteBytes > suiteBytesMost:
+		return fmt.Errorf("--suite-bytes %d is not in 0 to %d", c.SuiteBytes, suiteBytesMost)
+	case c.SuiteBytes == 0 && len(c.Text) == 0 && c.HeldOut == "" && !c.Scaling:
+		return errors.New("nothing to evaluate: neither a suite nor a text")
+	case c.Record != "" && c.API != "":
+		return errors.New("--record needs the model's folder, not a grid")
 	}
 	return nil
 }
 
-// scalingBytes is how many bytes a measurement generates: one to end the
-// prompt, then the windows.
-const scalingBytes = 1 + scalingWindow*scalingWindows
-
-// scalingJSON is the output of zetagrid eval --scaling --json.
-type scalingJSON struct {
-	Model  string         `json:"model"` // Model CID
-	Points []scalingPoint `json:"points"`
-}
-
-// scalingPoint is one measurement of scalingJSON.
-type scalingPoint struct {
-	Position       int     `json:"position"`         // bytes of text before
-	BytesPerSecond float64 `json:"bytes_per_second"` // generated one at a time; median of windows
-	PromptRate     float64 `json:"prompt_bytes_per_second"`
-	ResidentBytes  int64   `json:"resident_bytes"` // of this process
-	KVBytes        int64   `json:"kv_bytes"`       // a transformer's cache, Table 1 of the paper
-}
+// suiteBytesMost bounds an answer of the suite: some screens.
+const suiteBytesMost = 1 << 16
 
 func (c *evalCmd) Run(ctx context.Context, s *streams) error {
-	local, err := startLocal(ctx, s, c.Model, c.Data, c.deviceFlags)
+	if c.Scaling {
+		return c.scaling(ctx, s)
+	}
+	texts, err := c.texts()
 	if err != nil {
 		return err
 	}
-	result := scalingJSON{Model: local.ModelCID()}
-	result.Points, err = measureScaling(ctx, s, local, c.To)
-	if err := errors.Join(err, local.Close()); err != nil {
+	e, err := c.open(ctx, s)
+	if err != nil {
 		return err
 	}
-	if c.Plot != "" {
-		if err := plotScaling(c.Plot, result.Points); err != nil {
+	report, err := e.report(ctx, s, c, texts)
+	if err := errors.Join(err, e.Close()); err != nil {
+		return err
+	}
+	if c.Record != "" {
+		if err := c.record(ctx, s, report); err != nil {
 			return err
 		}
 	}
 	if c.JSON {
-		return s.printJSON(result)
+		return s.printJSON(report)
 	}
-	var rows []table.Row
-	for _, p := range result.Points {
-		rows = append(rows, table.Row{
-			p.Position, fmt.Sprintf("%.0f", p.BytesPerSecond), fmt.Sprintf("%.0f", p.PromptRate),
-			megabytes(p.ResidentBytes), megabytes(p.KVBytes),
-		})
-	}
-	s.printTable(table.Row{"position", "bytes/s", "prompt bytes/s", "resident MB", "KV cache MB"}, rows)
-	return nil
+	return printEval(s.out, report)
 }
 
-func megabytes(n int64) string { return fmt.Sprintf("%.1f", float64(n)/1e6) }
-
-// scalingPositions are 1, 2 and 5 times the powers of ten, up to and with to.
-func scalingPositions(to int) []int {
-	var list []int
-	for power := 1000; power < to; power *= 10 {
-		for _, p := range []int{power, 2 * power, 5 * power} {
-			if p < to {
-				list = append(list, p)
-			}
-		}
-	}
-	return append(list, to)
+// evalTexts is what is scored.
+type evalTexts struct {
+	heldOut, training []byte
+	split             string // how the one was taken from the other; "" if it was given
+	corpus            []byte // the files of --text, joined
 }
 
-func measureScaling(ctx context.Context, s *streams, from source, to int) ([]scalingPoint, error) {
-	positions := scalingPositions(to)
-	total := 0
-	for _, p := range positions {
-		total += p
-	}
-	bar := progress(s, total, "bytes read")
-	defer func() { _ = bar.Finish() }() // it draws on a terminal, or nowhere
-	text := make([]byte, to)
-	for i := range text {
-		text[i] = byte(' ' + tcn.Hash64(1, uint64(i))%95) // printable and never the same twice
-	}
-	var points []scalingPoint
-	for _, p := range positions {
-		point, err := measureAt(ctx, from, text[:p])
+// texts reads the files named.
+func (c *evalCmd) texts() (evalTexts, error) {
+	var t evalTexts
+	for _, name := range c.Text {
+		data, err := os.ReadFile(name)
 		if err != nil {
-			return nil, fmt.Errorf("position %d: %w", p, err)
+			return t, err
 		}
-		points = append(points, point)
-		_ = bar.Add(p) // as above
+		t.corpus = append(t.corpus, data...)
 	}
-	return points, nil
-}
-
-// measureAt generates after prompt and measures.
-func measureAt(ctx context.Context, from source, prompt []byte) (scalingPoint, error) {
-	point := scalingPoint{Position: len(prompt), KVBytes: kvBytesPerToken * int64(len(prompt))}
-	began := time.Now()
-	answer, err := from.Generate(ctx, session.Request{Prompt: prompt, MaxBytes: scalingBytes, LogProbs: -1})
-	if err != nil {
-		return point, err
-	}
-	defer func() { _ = answer.Close() }() // it has ended, or its error is known
-	if _, err := answer.Next(); err != nil {
-		return point, unlessEOF(err)
-	}
-	point.PromptRate = float64(len(prompt)) / time.Since(began).Seconds()
-	rates := make([]float64, scalingWindows)
-	for w := range rates {
-		began := time.Now()
-		for range scalingWindow {
-			if _, err := answer.Next(); err != nil {
-				return point, unlessEOF(err)
-			}
+	if c.HeldOut != "" {
+		var err error
+		t.heldOut, err = os.ReadFile(c.HeldOut)
+		t.training = t.corpus
+		if err == nil && len(t.heldOut) < 2 {
+			err = fmt.Errorf("%s holds less than two bytes", c.HeldOut)
 		}
-		rates[w] = scalingWindow / time.Since(began).Seconds()
+		return t, err
 	}
-	slices.Sort(rates)
-	point.BytesPerSecond = math.Round(rates[scalingWindows/2]*10) / 10
-	point.ResidentBytes = residentBytes()
-	return point, nil
-}
-
-// unlessEOF names what an early end of the answer means here.
-func unlessEOF(err error) error {
-	if err == io.EOF {
-		return &remedy{
-			fmt.Errorf("%w: the model's learned positions end here", session.ErrTooLong),
-			"use a model without positions, or a smaller --to",
+	if len(t.corpus) == 0 {
+		return t, nil
+	}
+	t.training, t.heldOut = eval.Split(t.corpus)
+	t.split = fmt.Sprintf("the last of every %d chunks of %d bytes is held out", eval.SplitEvery, eval.SplitChunkBytes)
+	if len(t.heldOut) == 0 {
+		return t, &remedy{
+			fmt.Errorf("%d bytes of text hold nothing out, which takes %d", len(t.corpus), (eval.SplitEvery-1)*eval.SplitChunkBytes+1),
+			"name more text, or --held-out to score a file whole",
 		}
 	}
-	return err
+	return t, nil
 }
 
-// progress is a bar on standard error; it stays unseen unless that is a
-// terminal.
-func progress(s *streams, total int, what string) *progressbar.ProgressBar {
-	return progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(s.err),
-		progressbar.OptionSetVisibility(isTerminal(s.err)),
-		progressbar.OptionSetDescription(what),
-		progressbar.OptionClearOnFinish(),
-	)
+// sha256Of names a text.
+func sha256Of(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }

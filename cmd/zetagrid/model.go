@@ -173,22 +173,38 @@ func inspectionRows(in modelfile.Inspection) []table.Row {
 
 // modelVerifyCmd is zetagrid model verify.
 type modelVerifyCmd struct {
-	Model string `arg:"" help:"Model folder."`
-	JSON  bool   `name:"json" help:"Print {\"cid\": MODEL CID} when all is well."`
+	Model     string   `arg:"" optional:"" help:"Model folder. Default: the model in this program."`
+	Reproduce bool     `help:"Also check the model against its checklist: sizes, the suite decoded again, the held-out figure if the text is given."`
+	Text      []string `placeholder:"FILE" sep:"none" help:"With --reproduce: the text whose held-out part was scored. Repeatable."`
+	HeldOut   string   `placeholder:"FILE" help:"With --reproduce: the held-out text itself."`
+	Data      string   `placeholder:"DIR" env:"ZETAGRID_DATA" help:"Data folder, for the model in this program. Default: this user's data folder."`
+	JSON      bool     `name:"json" help:"Print {\"cid\": MODEL CID} when all is well; with --reproduce, the checks too."`
+	deviceFlags
 }
 
 func (*modelVerifyCmd) Help() string {
-	return examples(example{"zetagrid model verify ./model", "exit 0 when every file has the content its CID names"})
+	return examples(
+		example{"zetagrid model verify ./model", "exit 0 when every file has the content its CID names"},
+		example{"zetagrid model verify --reproduce --held-out heldout.txt ./model", "and when the model does what its checklist says"},
+	)
+}
+
+// Validate is called by kong after parsing.
+func (c *modelVerifyCmd) Validate() error {
+	if !c.Reproduce && (len(c.Text) > 0 || c.HeldOut != "") {
+		return errors.New("--text and --held-out need --reproduce")
+	}
+	return nil
 }
 
 func (c *modelVerifyCmd) Run(ctx context.Context, s *streams) error {
-	folder := modelFolder(c.Model)
-	report := modelProgress(s)
-	err := modelfile.Verify(ctx, folder, report.update)
-	report.end()
-	if errors.Is(err, modelfile.ErrShapeOnly) {
+	folder, err := folderOrDefault(ctx, s, c.Model, c.Data)
+	if err != nil {
 		return err
 	}
+	report := modelProgress(s)
+	err = modelfile.Verify(ctx, folder, report.update)
+	report.end()
 	if err != nil {
 		return &remedy{err, "copy or import the model again"}
 	}
@@ -197,7 +213,18 @@ func (c *modelVerifyCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	_, id := opened.Model()
-	return outFlags{JSON: c.JSON}.report(s, id)
+	if !c.Reproduce {
+		return outFlags{JSON: c.JSON}.report(s, id)
+	}
+	checks, err := c.reproduce(ctx, s, folder)
+	if err != nil && checks == nil {
+		return err
+	}
+	if c.JSON {
+		return errors.Join(s.printJSON(reproduceJSON{id.String(), checks}), err)
+	}
+	printChecks(s, checks)
+	return err
 }
 
 // modelInitCmd is zetagrid model init.

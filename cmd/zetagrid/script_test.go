@@ -35,7 +35,7 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "serve": serve, "quit": quit, "eventually": eventually,
-			"readme": readme, "readme-has": readmeHas, "post": post,
+			"readme": readme, "readme-has": readmeHas, "post": post, "alike": alike,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[serversKey{}] = map[string]*server{}

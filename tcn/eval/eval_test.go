@@ -248,6 +248,18 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+func TestSample(t *testing.T) {
+	text := []byte("0123456789")
+	for _, c := range []struct {
+		n, length int
+		want      string
+	}{{1, 3, "012"}, {2, 3, "012789"}, {3, 2, "014589"}, {5, 2, "0123456789"}, {9, 2, "0123456789"}, {0, 2, "0123456789"}} {
+		if got := string(eval.Sample(text, c.n, c.length)); got != c.want {
+			t.Errorf("%d of %d: %q, want %q", c.n, c.length, got, c.want)
+		}
+	}
+}
+
 // TestDecodeAgainstOneByOne: sequences decoded beside one another are those
 // decoded alone.
 func TestDecodeAgainstOneByOne(t *testing.T) {

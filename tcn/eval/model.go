@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"math"
 
 	"github.com/zetagrid/zetagrid/tcn"
@@ -153,19 +154,33 @@ func Divergence(p, q *[tcn.VocabSize]float32) float64 {
 // byte of every prompt, each prompt from an empty state, as little-endian
 // float32. Every backend on every machine must give the same for a model.
 func (m Model) LogitsDigest(ctx context.Context, prompts []string) (string, error) {
-	hash := sha256.New()
-	var raw [4 * tcn.VocabSize]byte
+	digest := NewLogitsDigest()
 	for n, prompt := range prompts {
 		err := m.Logits(ctx, []byte(prompt), func(_ int, logits *[tcn.VocabSize]float32) error {
-			for b, l := range logits {
-				binary.LittleEndian.PutUint32(raw[4*b:], math.Float32bits(l))
-			}
-			_, err := hash.Write(raw[:])
-			return err
+			digest.Add(logits)
+			return nil
 		})
 		if err != nil {
 			return "", fmt.Errorf("prompt %d: %w", n, err)
 		}
 	}
-	return hex.EncodeToString(hash.Sum(nil)), nil
+	return digest.String(), nil
 }
+
+// LogitsDigest hashes logits as they come; see [Model.LogitsDigest].
+type LogitsDigest struct{ hash hash.Hash }
+
+// NewLogitsDigest is the digest of no logits.
+func NewLogitsDigest() LogitsDigest { return LogitsDigest{sha256.New()} }
+
+// Add takes the next logits.
+func (d LogitsDigest) Add(logits *[tcn.VocabSize]float32) {
+	var raw [4 * tcn.VocabSize]byte
+	for b, l := range logits {
+		binary.LittleEndian.PutUint32(raw[4*b:], math.Float32bits(l))
+	}
+	_, _ = d.hash.Write(raw[:]) // a hash does not fail
+}
+
+// String is the digest of what came so far, in hexadecimal.
+func (d LogitsDigest) String() string { return hex.EncodeToString(d.hash.Sum(nil)) }

@@ -35,3 +35,17 @@ func (r SplitRule) Split(text []byte) (train, heldOut []byte) {
 	}
 	return train, heldOut
 }
+
+// Sample is n sequences of a length from all over a text, in its order: as many
+// bytes of what was trained on as are held out. A text of fewer is all there is.
+func Sample(text []byte, n, length int) []byte {
+	if n < 1 || n*length >= len(text) {
+		return text
+	}
+	sample := make([]byte, 0, n*length)
+	for i := range n {
+		at := int(int64(len(text)-length) * int64(i) / int64(max(n-1, 1)))
+		sample = append(sample, text[at:at+length]...)
+	}
+	return sample
+}

@@ -118,7 +118,7 @@ type expander struct {
 
 // write writes every file of the expanded model.
 func (x *expander) write(e Expansion) (cid.Cid, error) {
-	if err := x.linkFiles(); err != nil {
+	if err := x.out.linkFolder(x.seed); err != nil {
 		return cid.Undef, err
 	}
 	fresh, err := x.freshSmall()
@@ -179,6 +179,7 @@ func (x *expander) provenance(e Expansion) map[string]string {
 	if p == nil {
 		p = map[string]string{}
 	}
+	p[FactSource] = "expanded"
 	p["expanded from"] = x.seed.cid.String()
 	p["expansion"] = string(e.Mode) + " " + strconv.Itoa(x.seed.genome.Config.Blocks()) + " to " + strconv.Itoa(e.Blocks) + " blocks"
 	return p
@@ -210,18 +211,18 @@ func (x *expander) freshSmall() (Link, error) {
 	})
 }
 
-// linkFiles gives the new folder every tensor file of the seed.
-func (x *expander) linkFiles() error {
-	for _, ref := range x.seed.files {
-		info, err := os.Stat(x.seed.paths[ref.CID])
+// linkFolder gives the new folder every tensor file of another.
+func (o *output) linkFolder(from *Folder) error {
+	for _, ref := range from.files {
+		info, err := os.Stat(from.paths[ref.CID])
 		if err != nil {
 			return &FileError{Path: ref.Path, Err: fmt.Errorf("%w: %w", ErrFolder, err)}
 		}
-		x.out.progress.total += info.Size()
+		o.progress.total += info.Size()
 	}
-	for _, ref := range x.seed.files {
-		x.out.progress.doing = ref.Path
-		if err := x.out.link(ref, x.seed.paths[ref.CID]); err != nil {
+	for _, ref := range from.files {
+		o.progress.doing = ref.Path
+		if err := o.link(ref, from.paths[ref.CID]); err != nil {
 			return err
 		}
 	}

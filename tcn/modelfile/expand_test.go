@@ -167,7 +167,7 @@ func checkGrown(t *testing.T, seed, grown string, id modelfile.Link) {
 		t.Fatal(err)
 	}
 	model, gotID := folder.Model()
-	if gotID != id || model.Provenance["expanded from"] == "" || model.Provenance["seed"] != "1" {
+	if gotID != id || model.Provenance["expanded from"] == "" || model.Provenance["seed"] != "1" || model.Provenance[modelfile.FactSource] != "expanded" {
 		t.Errorf("Model %s, want %s; provenance %v", gotID, id, model.Provenance)
 	}
 	for _, ref := range folder.Files() {
