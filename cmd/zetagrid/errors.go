@@ -16,6 +16,7 @@ import (
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
 	"github.com/zetagrid/zetagrid/tcn/plan"
+	"github.com/zetagrid/zetagrid/tcn/quantize"
 )
 
 // errUsage marks a command line that asks for nothing sensible: exit status 2.
@@ -84,6 +85,9 @@ var remedies = []struct {
 	{p2p.ErrOptions, "check --listen (multiaddrs of free UDP ports) and --bootstrap (multiaddrs ending in /p2p/PEER)"},
 	{p2p.ErrListen, "name another free UDP port with --listen, or port 0"},
 	{p2p.ErrInUse, "stop that node, or name another folder with --data"},
+	{quantize.ErrSource, "name a model folder of float32 weights"},
+	{quantize.ErrInUse, "wait for the other process, or name another folder with --out"},
+	{quantize.ErrOptions, "see zetagrid model quantize --help"},
 	{syscall.EADDRINUSE, "name another address with --api or --listen, or port 0 for a free one"},
 	{content.ErrAbsent, "name a model folder, or let zetagrid up --bootstrap ADDRESS fetch it first"},
 	{content.ErrDisk, "make room, or name another folder with --data"},

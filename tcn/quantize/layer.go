@@ -87,27 +87,38 @@ func (j *job) quantizeLayer(w *layerWork) (err error) {
 		j.meter.add(j.costs.made)
 		return nil
 	}
-	reach := passageOf(w)
-	reach.layer.In = &recorder{rows: 2 * c.DFF, cols: c.DModel}
-	reach.layer.Out = &recorder{rows: c.DModel, cols: c.DFF}
-	reach.rank = 0 // what the Soul adds comes after these rows
-	if w.repair.InA, w.repair.InB, err = j.choose(w.in, reach, reach.layer.In.(*recorder)); err != nil {
+	narrow, reach := narrowed(c, w)
+	if w.repair.InA, w.repair.InB, err = j.choose(w.in, narrow, reach, reach.layer.In.(*recorder)); err != nil {
 		return fmt.Errorf("W_in: %w", err)
 	}
 	reach = j.chosen(w)
 	reach.layer.Out = &recorder{rows: c.DModel, cols: c.DFF}
-	if w.repair.OutA, w.repair.OutB, err = j.choose(w.out, reach, reach.layer.Out.(*recorder)); err != nil {
+	if w.repair.OutA, w.repair.OutB, err = j.choose(w.out, c, reach, reach.layer.Out.(*recorder)); err != nil {
 		return fmt.Errorf("W_out: %w", err)
 	}
 	return nil
 }
 
-// choose gathers the rows that a matrix meets, at the recorder, and chooses its
-// codes; and with a repair rank what makes up for the largest errors.
-func (j *job) choose(m *matrixWork, reach passage, at *recorder) (a, b []float32, err error) {
+// narrowed is a layer that is only good for recording what W_in meets, which no
+// d_ff has a part in: with one of 1 the rest costs nothing.
+func narrowed(c tcn.Config, w *layerWork) (tcn.Config, passage) {
+	c.DFF = 1
+	p := passageOf(w) // without the Soul: what it adds comes after these rows
+	p.layer.In = &recorder{rows: 2, cols: c.DModel}
+	p.layer.Out = &recorder{rows: c.DModel, cols: 1}
+	if c.Cell == tcn.CellRelease { // the conv comes after W_in
+		p.layer.Conv = make([]float32, c.KernelSize)
+	}
+	return c, p
+}
+
+// choose gathers the rows that a matrix meets, at the recorder of a layer of
+// config c, and chooses its codes; and with a repair rank what makes up for the
+// largest errors.
+func (j *job) choose(m *matrixWork, c tcn.Config, reach passage, at *recorder) (a, b []float32, err error) {
 	at.rounded.signs, at.moments = m.signs, rounding.NewMoments(m.rotated.Cols)
-	per := costWalk(j.config) + costMoments(m.rotated.Cols)
-	if err := j.calibration.walk(j.ctx, j.Compute, j.config, reach, false, func(rows int) { j.meter.add(int64(rows) * per) }); err != nil {
+	per := costWalk(c) + costMoments(m.rotated.Cols)
+	if err := j.calibration.walk(j.ctx, j.Compute, c, reach, false, func(rows int) { j.meter.add(int64(rows) * per) }); err != nil {
 		return nil, nil, err
 	}
 	h, err := rounding.NewHessian(j.ctx, compute(j.Compute), at.moments, j.Damping)

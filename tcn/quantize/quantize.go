@@ -258,7 +258,7 @@ func costRounding(rows, cols int) int64 { return 8 * int64(rows) * int64(cols) *
 // count adds up what there is to do.
 func (j *job) count() {
 	c, n := j.config, int64(len(j.Calibration))
-	j.costs.made = n * (2*costWalk(c) + costMoments(c.DModel) + costMoments(c.DFF))
+	j.costs.made = n * (costWalk(c) + costMoments(c.DModel) + costMoments(c.DFF))
 	if j.Method == LDLQ {
 		j.costs.made += costRounding(2*c.DFF, c.DModel) + costRounding(c.DModel, c.DFF)
 	}

@@ -99,10 +99,11 @@ func (j *job) measureQuality() (*Quality, error) {
 			if v == 0 {
 				reference = logs
 			}
+			divergences := j.divergences(reference, logs)
 			loss, divergence := eval.Loss{Bytes: len(logs)}, eval.Loss{Bytes: len(logs)}
 			for i := range logs {
 				loss.Nats -= float64(logs[i][text[i+1]])
-				divergence.Nats += eval.Divergence(&reference[i], &logs[i])
+				divergence.Nats += divergences[i]
 				if likeliest(&logs[i]) == likeliest(&reference[i]) {
 					agreeing[v]++
 				}
@@ -142,6 +143,14 @@ func (j *job) predictions(c *course, at, n int) ([][tcn.VocabSize]float32, error
 	return logs, nil
 }
 
+// divergences is KL(p ‖ q) of each position, in nats.
+func (j *job) divergences(p, q [][tcn.VocabSize]float32) []float64 {
+	all := make([]float64, len(p))
+	j.Compute.Pool.Run(len(p), func(i int) { all[i] = eval.Divergence(&p[i], &q[i]) })
+	return all
+}
+
+// likeliest is the byte of the largest number, ties to the lower byte.
 func likeliest(logs *[tcn.VocabSize]float32) int {
 	best := 0
 	for b, l := range logs {

@@ -143,3 +143,8 @@ func (h *Hessian) damp(damping float64) {
 	}
 	h.Damping = damping
 }
+
+// Row is row k of H. Do not change it.
+//
+//	[Cols]
+func (h *Hessian) Row(k int) []float32 { return h.h[k*h.Cols : (k+1)*h.Cols] }
