@@ -31,7 +31,7 @@ func (s *cpuStage) runBlock(b, rows int) {
 		if s.config.Boundary == BF16 {
 			s.kernels.RoundBF16(h.x)
 		}
-		if !finite(h.x) {
+		if !s.kernels.Finite(h.x) {
 			h.state.bad.Store(true)
 		}
 	}
@@ -181,7 +181,7 @@ func (s *cpuStage) convSegment(i int) {
 			present, gate := both[lo:hi], both[c.DFF+lo:c.DFF+hi]
 			y := h.row(room.y, r, c.DFF)[lo:hi]
 			s.convRow(h, r, i, present, y, weights)
-			if !finite(gate) {
+			if !s.kernels.Finite(gate) {
 				h.state.bad.Store(true)
 			}
 			s.kernels.Gate(y, y, gate)
@@ -198,7 +198,7 @@ func (s *cpuStage) convRow(h *share, r, i int, present, out, weights []float32) 
 	channels, lo, last := len(present), i*segmentChannels, c.KernelSize-1
 	first, _ := c.BlockLayers(h.state.sub.Lo)
 	ring := &h.state.rings[s.layer-first]
-	if !finite(present) {
+	if !s.kernels.Finite(present) {
 		h.state.bad.Store(true)
 	}
 	if c.State == BF16 {
@@ -236,7 +236,7 @@ func (s *cpuStage) gateSegment(i int) {
 		for r := range h.count {
 			both := h.row(s.room.h, r, 2*f)
 			gate, value := both[lo:hi], both[f+lo:f+hi]
-			if !finite(gate) || !finite(value) {
+			if !s.kernels.Finite(gate) || !s.kernels.Finite(value) {
 				h.state.bad.Store(true)
 			}
 			s.kernels.Gate(h.row(s.room.y, r, f)[lo:hi], value, gate)

@@ -68,7 +68,6 @@ func (r *Int8Rows) group(g, i int) *[LineCols]int8 {
 // largest: m/127, but 0 where that is below the smallest normal number. ok is
 // false for a row that is not finite, whose scale is not a number.
 func rowScale(largest uint32) (scale float32, ok bool) {
-	const infinity = 0x7f800000
 	if largest >= infinity {
 		return float32(math.NaN()), false
 	}

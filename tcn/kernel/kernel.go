@@ -67,6 +67,9 @@ type Set struct {
 	//	x [width]
 	RoundBF16 func(x []float32)
 
+	// Finite reports whether no number is an infinity or not a number.
+	Finite func(x []float32) bool
+
 	// Hadamard rotates a row: signs, then an unnormalised Walsh–Hadamard
 	// transform of each [HadamardBlock] numbers, butterflies (a+b, a-b) at
 	// strides 1, 2, 4, …

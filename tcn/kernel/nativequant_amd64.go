@@ -51,7 +51,7 @@ var (
 
 // quantize dresses the quantized operations: rows by a, products by those given.
 func (s *Set) quantize(a *quantAssembly, q2, q8 *productSet) *Set {
-	s.Hadamard, s.QuantizeRow = a.hadamard, a.quantizeRow
+	s.Hadamard, s.QuantizeRow, s.Finite = a.hadamard, a.quantizeRow, a.finite
 	s.MatMulQ2, s.MatMulQ8 = q2.matMul, q8.matMul
 	return s
 }
@@ -87,14 +87,21 @@ func (a *quantAssembly) hadamard(out, x []float32, signs []byte) {
 }
 
 func (a *quantAssembly) quantizeRow(q *Int8Rows, i int, x []float32) bool {
+	scale, ok := rowScale(a.largest(x))
+	return q.fill(i, x, scale, ok, a.rowToInt8)
+}
+
+// largest is the function largestBits.
+func (a *quantAssembly) largest(x []float32) uint32 {
 	const group = 32
 	largest := largestBits(x[len(x)/group*group:])
 	if len(x) >= group {
 		largest = max(largest, a.largestBits(&x[0], len(x)/group))
 	}
-	scale, ok := rowScale(largest)
-	return q.fill(i, x, scale, ok, a.rowToInt8)
+	return largest
 }
+
+func (a *quantAssembly) finite(x []float32) bool { return a.largest(x) < infinity }
 
 // rowToInt8 is a toInt8.
 func (a *quantAssembly) rowToInt8(out []int8, step int, x []float32, scale float32) int32 {

@@ -12,6 +12,7 @@ func Portable() *Set {
 		Gate:      portableGate,
 		AddScaled: portableAddScaled,
 		RoundBF16: portableRoundBF16,
+		Finite:    portableFinite,
 
 		Hadamard:    portableHadamard,
 		QuantizeRow: portableQuantizeRow,
@@ -140,10 +141,16 @@ func portableRoundBF16(x []float32) {
 	}
 }
 
+// infinity is the bits of +infinity; those of a number that is not finite are no
+// smaller, without the sign.
+const infinity = 0x7f800000
+
+func portableFinite(x []float32) bool { return largestBits(x) < infinity }
+
 // RoundBF16 returns the bfloat16 nearest to v, ties to even, as a float32.
 func RoundBF16(v float32) float32 {
 	bits := math.Float32bits(v)
-	if bits&0x7f800000 == 0x7f800000 { // infinity or not a number
+	if bits&infinity == infinity {
 		return v
 	}
 	bits += 0x7fff + (bits>>16)&1
