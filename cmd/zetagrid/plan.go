@@ -7,8 +7,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -20,24 +22,31 @@ import (
 
 // planCmd is zetagrid plan.
 type planCmd struct {
-	Params   paramCount `placeholder:"N" help:"Number of parameters: 120e9, 120B, 1T. A config of about that size stands for the model."`
-	Model    string     `placeholder:"MODEL" help:"Model folder, a shape of model init --shape-only, or a Model CID in the data folder."`
-	Bits     int        `default:"2" placeholder:"N" help:"Bits of a weight, for --params. Default 2."`
-	Context  int64      `default:"131072" placeholder:"N" help:"Bytes of context of the scaling report's tables. Default 131072."`
-	GPU      string     `name:"gpu" default:"h100-80" placeholder:"KIND" help:"Kind of GPU that the tables are about. Default h100-80."`
-	Sessions int        `default:"8" placeholder:"N" help:"Sessions to hold at once. Default 8."`
-	Souls    int        `default:"1" placeholder:"N" help:"Souls to hold ready. Default 1."`
-	SoulRank int        `default:"0" placeholder:"N" help:"Rank of those Souls. Default: that of the model's own Soul, or 128."`
-	GPUTable string     `name:"gpu-table" placeholder:"FILE" help:"JSON file with more kinds of GPU, or other numbers for those that there are."`
-	ListGPUs bool       `name:"list-gpus" help:"List the kinds of GPU."`
-	Data     string     `placeholder:"DIR" env:"ZETAGRID_DATA" help:"Data folder, for a Model CID. Default: this user's data folder."`
-	JSON     bool       `name:"json" help:"Print one JSON document."`
+	Params   paramCount    `placeholder:"N" help:"Number of parameters: 120e9, 120B, 1T. A config of about that size stands for the model."`
+	Model    string        `placeholder:"MODEL" help:"Model folder, a shape of model init --shape-only, or a Model CID in the data folder."`
+	Bits     int           `default:"2" placeholder:"N" help:"Bits of a weight, for --params. Default 2."`
+	Context  int64         `default:"131072" placeholder:"N" help:"Bytes of context of the scaling report's tables. Default 131072."`
+	GPU      string        `name:"gpu" default:"h100-80" placeholder:"KIND" help:"Kind of GPU that the tables are about. Default h100-80."`
+	GPUs     string        `name:"gpus" placeholder:"RACK" help:"Lay the blocks over these GPUs: 9xh100-80, or 4xh100-80,2xrtx4090-24."`
+	Link     string        `default:"100Gb" placeholder:"RATE" help:"Link between the GPUs: 100Gb, 1Gb, 20Mb. Default 100Gb."`
+	RTT      time.Duration `name:"rtt" default:"50us" placeholder:"TIME" help:"Round trip between them. Default 50us, a rack's."`
+	Replicas int           `default:"0" placeholder:"N" help:"Copies of every block to aim for. Default: as many chains as there is room for, or second copies."`
+	SVG      string        `name:"svg" placeholder:"FILE" help:"Draw the rack into an SVG file."`
+	Sessions int           `default:"8" placeholder:"N" help:"Sessions to hold at once. Default 8."`
+	Souls    int           `default:"1" placeholder:"N" help:"Souls to hold ready. Default 1."`
+	SoulRank int           `default:"0" placeholder:"N" help:"Rank of those Souls. Default: that of the model's own Soul, or 128."`
+	GPUTable string        `name:"gpu-table" placeholder:"FILE" help:"JSON file with more kinds of GPU, or other numbers for those that there are."`
+	ListGPUs bool          `name:"list-gpus" help:"List the kinds of GPU."`
+	Data     string        `placeholder:"DIR" env:"ZETAGRID_DATA" help:"Data folder, for a Model CID. Default: this user's data folder."`
+	JSON     bool          `name:"json" help:"Print one JSON document."`
 }
 
 func (*planCmd) Help() string {
 	return "The scaling report's tables are an upper bound; beside them stands what this implementation takes. " +
 		"Rates are predicted from data sheets, not measured.\n\n" + examples(
 		example{"zetagrid plan --params 120e9 --bits 2 --context 131072 --gpu h100-80", "what 120 billion parameters take, and whether one GPU holds them"},
+		example{"zetagrid plan --params 1T --gpus 9xh100-80 --svg rack.svg", "a trillion parameters over nine GPUs, and a picture"},
+		example{"zetagrid plan --model ./model --gpus 4xh100-80,2xrtx4090-24 --link 1Gb --rtt 20ms", "a model over GPUs in several places"},
 		example{"zetagrid plan --list-gpus", "the kinds of GPU and their numbers"},
 	)
 }
@@ -51,6 +60,10 @@ func (c *planCmd) Validate() error {
 		return errors.New("say what to plan for: --params 120e9 or --model MODEL")
 	case c.Params != 0 && c.Model != "":
 		return errors.New("--params and --model exclude each other")
+	case c.GPUs == "" && c.SVG != "":
+		return errors.New("--svg draws a rack: name one with --gpus")
+	case c.GPUs != "" && c.Bits != 2 && c.Bits != 32:
+		return errors.New("--gpus lays out weights of 2 or 32 bits, as this implementation stores them")
 	case c.Model != "" && c.Bits != 2:
 		return errors.New("--bits is for --params: a model says itself how its weights are stored")
 	}
@@ -62,8 +75,9 @@ const soulRankDefault = 128
 
 // planJSON is the output of zetagrid plan --json.
 type planJSON struct {
-	Upper plan.Bound `json:"upper"`          // the scaling report's bound
-	Need  *plan.Need `json:"need,omitempty"` // absent for bits that this implementation does not store
+	Upper  plan.Bound   `json:"upper"`            // the scaling report's bound
+	Need   *plan.Need   `json:"need,omitempty"`   // absent for bits that this implementation does not store
+	Layout *plan.Layout `json:"layout,omitempty"` // with --gpus
 }
 
 func (c *planCmd) Run(ctx context.Context, s *streams) error {
@@ -98,14 +112,69 @@ func (c *planCmd) Run(ctx context.Context, s *streams) error {
 		}
 		result.Need = &need
 	}
+	if c.GPUs != "" {
+		if result.Layout, err = c.lay(table, model, demand); err != nil {
+			return err
+		}
+	}
+	if c.SVG != "" {
+		title := fmt.Sprintf("%s parameters on %s", paramCount(parameters), strings.ReplaceAll(c.GPUs, ",", ", "))
+		if err := os.WriteFile(c.SVG, result.Layout.SVG(title), 0o644); err != nil {
+			return err
+		}
+	}
 	if c.JSON {
 		return s.printJSON(result)
+	}
+	if result.Layout != nil {
+		printLayout(s, *result.Layout)
+		return nil
 	}
 	printUpper(s, result.Upper)
 	if result.Need != nil {
 		printNeed(s, *result.Need, model.Config)
 	}
 	return nil
+}
+
+// lay lays a model over the rack.
+func (c *planCmd) lay(table plan.Table, model plan.Model, demand plan.Demand) (*plan.Layout, error) {
+	gpus, err := table.ParseRack(c.GPUs)
+	if err != nil {
+		return nil, err
+	}
+	bits, err := plan.ParseBits(c.Link)
+	if err != nil {
+		return nil, err
+	}
+	demand.Replicas = c.Replicas
+	layout, err := plan.Lay(model, demand, gpus, plan.Link{Bits: bits, RTT: c.RTT.Seconds()})
+	if errors.Is(err, plan.ErrFit) {
+		return nil, &remedy{err, wouldFit(table, model, demand, gpus)}
+	}
+	return &layout, err
+}
+
+// wouldFit says what holds a model that a rack does not.
+func wouldFit(table plan.Table, model plan.Model, demand plan.Demand, gpus []plan.GPU) string {
+	kinds := slices.Compact(slices.Clone(gpus))
+	for _, kind := range table.Kinds() {
+		if !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	var fits []string
+	for _, kind := range kinds {
+		// What cannot be counted is not named.
+		if n, err := plan.Least(model, demand, kind); err == nil && n > 0 && len(fits) < 4 {
+			fits = append(fits, fmt.Sprintf("%dx%s", n, kind.Name))
+		}
+	}
+	less := fmt.Sprintf("ask for less than --sessions %d --souls %d", demand.Sessions, demand.Souls)
+	if len(fits) == 0 {
+		return less
+	}
+	return strings.Join(fits, ", ") + " would hold it once; or " + less
 }
 
 // weightBits is the nominal bits of a weight of a config.
@@ -177,12 +246,13 @@ func (c *planCmd) named(ctx context.Context) (plan.Model, int, error) {
 	if err != nil {
 		return plan.Model{}, 0, fmt.Errorf("model %s: %w", c.Model, err)
 	}
+	model, _ := folder.Model()
 	genome, _ := folder.Genome()
 	rank := 0
 	if soul, _, ok := folder.Soul(); ok {
 		rank = soul.Rank
 	}
-	return ofGenome(genome), rank, nil
+	return asPlanned(model, genome), rank, nil
 }
 
 // stored is the model of a Model CID that the data folder keeps.
@@ -208,13 +278,20 @@ func (c *planCmd) stored(ctx context.Context, id cid.Cid) (m plan.Model, rank in
 		return plan.Model{}, 0, fmt.Errorf("genome of model %s: %w", id, err)
 	}
 	genome, err := modelfile.DecodeGenome(data)
-	return ofGenome(genome), 0, err
+	if err == nil {
+		err = model.Fits(genome, model.Genome)
+	}
+	return asPlanned(model, genome), 0, err
 }
 
-func ofGenome(g modelfile.Genome) plan.Model {
-	m := plan.Model{Config: g.Config}
-	for _, tile := range g.Tiles {
+// asPlanned is what a model's manifests say for planning.
+func asPlanned(model modelfile.Model, genome modelfile.Genome) plan.Model {
+	m := plan.Model{Config: genome.Config}
+	for _, tile := range genome.Tiles {
 		m.Tiles = append(m.Tiles, tile.String())
+	}
+	for _, small := range model.Small {
+		m.Small = append(m.Small, small.String())
 	}
 	return m
 }
@@ -239,4 +316,17 @@ func (p *paramCount) UnmarshalText(text []byte) error {
 	}
 	*p = paramCount(value)
 	return nil
+}
+
+// String is p in words: "120.8 billion".
+func (p paramCount) String() string {
+	for _, unit := range []struct {
+		size float64
+		name string
+	}{{1e12, " trillion"}, {1e9, " billion"}, {1e6, " million"}} {
+		if float64(p) >= unit.size {
+			return strconv.FormatFloat(math.Round(float64(p)/unit.size*10)/10, 'f', -1, 64) + unit.name
+		}
+	}
+	return strconv.FormatInt(int64(p), 10)
 }

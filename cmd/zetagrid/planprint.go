@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -93,4 +94,56 @@ func oneGPU(fits bool, left int64, digits int) string {
 		return "holds it, " + gigabytes(left, digits) + " left"
 	}
 	return "does not hold it, " + gigabytes(-left, digits) + " missing"
+}
+
+// printLayout prints a rack: its facts, its GPUs, and what their deaths cost.
+func printLayout(s *streams, l plan.Layout) {
+	rate := func(v float64) string { return fmt.Sprintf("%.3g bytes/s", v) }
+	rows := []table.Row{
+		{"blocks", fmt.Sprintf("%d, the rarest held %d times", l.Blocks, l.Copies)},
+		{"chains", fmt.Sprint(len(l.Chains))},
+		{"one session", rate(l.Single)},
+		{fmt.Sprintf("%d sessions", l.Sessions), rate(l.Batched)},
+		{"room", fmt.Sprintf("for %d sessions (%s), or %d Souls of rank %d", l.SessionsRoom, rate(l.RoomRate), l.SoulsRoom, l.SoulRank)},
+		{"a hop", humanize.Comma(l.HopBytes) + " bytes for each byte of text"},
+		{"", "rates are predicted from data sheets, not measured"},
+	}
+	s.printTable(table.Row{"rack", fmt.Sprintf("%d GPUs", len(l.GPUs))}, rows)
+	_, _ = fmt.Fprintln(s.out) // as printTable
+	rows = nil
+	for i, g := range l.GPUs {
+		chain, stage := "spare", ""
+		if g.Chain >= 0 {
+			chain, stage = fmt.Sprint(g.Chain+1), blocksText(g.Stage)
+		}
+		loss := l.Losses[i]
+		dies := fmt.Sprintf("nothing, %s", rate(loss.Batched))
+		if len(loss.Lost) > 0 {
+			dies = "blocks " + blocksText(loss.Lost...) + ", no answers" + reload(loss)
+		}
+		rows = append(rows, table.Row{
+			i, g.GPU.Name, chain, stage, blocksText(g.Blocks...), gigabytes(g.Weights, 1), l.Souls, gigabytes(g.Free, 1), dies, blocksText(loss.Alone...),
+		})
+	}
+	s.printTable(table.Row{"", "GPU", "chain", "computes", "holds", "weights", "Souls", "free", "its death loses", "without replicas"}, rows)
+}
+
+// reload says how answers come back after a loss.
+func reload(loss plan.Loss) string {
+	if loss.Reload {
+		return " until others loaded " + gigabytes(loss.ReloadBytes, 1)
+	}
+	return " until a GPU takes its place"
+}
+
+// blocksText writes ranges as --blocks takes them.
+func blocksText(list ...plan.Blocks) string {
+	var parts []string
+	for _, r := range list {
+		parts = append(parts, fmt.Sprintf("%d-%d", r.Lo, r.Hi))
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ",")
 }

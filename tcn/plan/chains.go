@@ -16,6 +16,7 @@ type rack struct {
 	link    Link
 	holders []*holder
 	chains  [][]*holder
+	courses []*course // of the chains, once they are split
 }
 
 // build makes chains that each hold all blocks, at most so many (0: as many as
@@ -49,6 +50,8 @@ func (r *rack) chainOf(rest []*holder) (chain, left []*holder, at int) {
 		pick := 0
 		if to == n { // the last one: a smaller one may do
 			for pick = len(rest) - 1; rest[pick].reach(at, math.Inf(1)) < n; pick-- {
+			}
+			for ; pick > 0 && rest[pick-1].gpu == rest[pick].gpu; pick-- { // the first of its like
 			}
 		}
 		chain, at = append(chain, rest[pick]), to

@@ -25,3 +25,25 @@ func ExampleUpper() {
 	// state 9.44 GB at 131072 bytes of context
 	// total 45.5 to 57.5 GB, one h100-80: true
 }
+
+// Nine GPUs hold a trillion parameters twice: any one of them may die.
+func ExampleLay() {
+	table := plan.DefaultTable()
+	gpus, err := table.ParseRack("9xh100-80")
+	if err != nil {
+		panic(err)
+	}
+	config, err := plan.Preset("1t")
+	if err != nil {
+		panic(err)
+	}
+	l, err := plan.Lay(plan.Model{Config: config}, plan.Demand{Sessions: 8, Souls: 1, SoulRank: 128}, gpus, plan.DefaultLink)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Printf("%d blocks, each held by at least %d GPUs\n", l.Blocks, l.Copies)
+	fmt.Printf("GPU 0 computes %v of them, its death loses %v\n", l.GPUs[0].Stage, l.Losses[0].Lost)
+	// Output:
+	// 39 blocks, each held by at least 2 GPUs
+	// GPU 0 computes {0 5} of them, its death loses []
+}

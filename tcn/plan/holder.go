@@ -34,14 +34,11 @@ func newHolder(g GPU, s *sizes) *holder {
 }
 
 // cost is what block b takes beside tiles that are there.
-func (h *holder) cost(b int, tiles ...map[int]bool) int64 {
-	cost := h.s.beside(b)
-	for _, t := range tiles {
-		if t[h.s.tileID[b]] {
-			return cost
-		}
+func (h *holder) cost(b int, there map[int]bool) int64 {
+	if there[h.s.tileID[b]] {
+		return h.s.beside(b)
 	}
-	return cost + h.s.tile[b]
+	return h.s.beside(b) + h.s.tile[b]
 }
 
 // hold takes block b, if there is room.
@@ -65,7 +62,9 @@ func (h *holder) reach(lo int, limit float64) int {
 		if room < 0 || time > limit {
 			break
 		}
-		tiles[h.s.tileID[hi]] = true
+		if h.s.shared {
+			tiles[h.s.tileID[hi]] = true
+		}
 	}
 	return hi
 }
@@ -80,7 +79,9 @@ func (h *holder) reachBack(hi int, limit float64) int {
 		if room < 0 || time > limit {
 			break
 		}
-		tiles[h.s.tileID[lo-1]] = true
+		if h.s.shared {
+			tiles[h.s.tileID[lo-1]] = true
+		}
 	}
 	return lo
 }

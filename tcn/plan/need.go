@@ -13,6 +13,9 @@ type Model struct {
 	// Tiles names the tile of each block; blocks whose names are equal share one
 	// tile on disk and in memory. nil: all differ.
 	Tiles []string
+	// Small names the file of small parameters of each block likewise; equal ones
+	// are one file, though each block has its own in memory.
+	Small []string
 }
 
 // Demand is what the model is to serve.
@@ -45,7 +48,9 @@ type sizes struct {
 	demand  Demand
 	tile    []int64
 	tileID  []int // blocks of one tile have one number
+	shared  bool  // some block's tile is another's too
 	small   []int64
+	smallID []int   // as tileID
 	soul    []int64 // one Soul's slice
 	state   []int64 // one session's rings
 	history []int   // HistoryRows
@@ -63,11 +68,14 @@ func measure(m Model, d Demand) (*sizes, error) {
 	if n > MaxBlocks {
 		return nil, fmt.Errorf("%w: %d blocks, at most %d", ErrArgument, n, MaxBlocks)
 	}
-	if m.Tiles != nil && len(m.Tiles) != n {
-		return nil, fmt.Errorf("%w: %d tiles for %d blocks", ErrArgument, len(m.Tiles), n)
-	}
 	s := &sizes{config: c, demand: d}
-	ids := map[string]int{}
+	var err error
+	if s.tileID, err = numbers("tiles", m.Tiles, n); err != nil {
+		return nil, err
+	}
+	if s.smallID, err = numbers("files of small parameters", m.Small, n); err != nil {
+		return nil, err
+	}
 	for b := range n {
 		tile, err := modelfile.TileBytes(c, b)
 		if err != nil {
@@ -83,19 +91,33 @@ func measure(m Model, d Demand) (*sizes, error) {
 				return nil, err
 			}
 		}
-		id := b
-		if m.Tiles != nil {
-			if _, known := ids[m.Tiles[b]]; !known {
-				ids[m.Tiles[b]] = b
-			}
-			id = ids[m.Tiles[b]]
-		}
+		s.shared = s.shared || s.tileID[b] != b
 		one := tcn.Range{Lo: b, Hi: b + 1}
-		s.tile, s.tileID = append(s.tile, tile), append(s.tileID, id)
-		s.small, s.soul = append(s.small, small), append(s.soul, soul)
+		s.tile, s.small, s.soul = append(s.tile, tile), append(s.small, small), append(s.soul, soul)
 		s.state, s.history = append(s.state, c.StateBytes(one)), append(s.history, c.HistoryRows(one))
 	}
 	return s, nil
+}
+
+// numbers gives blocks of one name the number of the first of them. nil: every
+// block has a name of its own.
+func numbers(what string, names []string, blocks int) ([]int, error) {
+	if names != nil && len(names) != blocks {
+		return nil, fmt.Errorf("%w: %d %s for %d blocks", ErrArgument, len(names), what, blocks)
+	}
+	list, first := make([]int, blocks), map[string]int{}
+	for b := range list {
+		list[b] = b
+		if names == nil {
+			continue
+		}
+		if earlier, known := first[names[b]]; known {
+			list[b] = earlier
+		} else {
+			first[names[b]] = b
+		}
+	}
+	return list, nil
 }
 
 func (s *sizes) blocks() int { return len(s.tile) }
@@ -110,7 +132,7 @@ type Need struct {
 	Parameters    int64   `json:"parameters"` // what the config makes
 	Blocks        int     `json:"blocks"`
 	TileBytes     int64   `json:"tile_bytes"`  // files of W_in, W_dw, W_out: each tile once
-	SmallBytes    int64   `json:"small_bytes"` // files of norm gains, scales, routing
+	SmallBytes    int64   `json:"small_bytes"` // files of norm gains, scales, routing: each once
 	EndsBytes     int64   `json:"ends_bytes"`  // file of embedding, positions, final norm
 	FileBytes     int64   `json:"file_bytes"`  // all of the above
 	BitsPerWeight float64 `json:"bits_per_weight"`
@@ -152,7 +174,9 @@ func Needs(m Model, d Demand, gpu GPU) (Need, error) {
 		if s.tileID[b] == b {
 			n.TileBytes += s.tile[b]
 		}
-		n.SmallBytes += s.small[b]
+		if s.smallID[b] == b {
+			n.SmallBytes += s.small[b]
+		}
 		n.SoulBytes += s.soul[b]
 	}
 	n.BitsPerWeight = float64(tileBits) / float64(p.Matrices)

@@ -79,6 +79,13 @@ func TestSharedTiles(t *testing.T) {
 	if 2*shared.TileBytes != apart.TileBytes || shared.BitsPerWeight != apart.BitsPerWeight {
 		t.Errorf("%d shared, %d apart", shared.TileBytes, apart.TileBytes)
 	}
+	same, err := plan.Needs(plan.Model{Config: c, Small: []string{"a", "a"}}, demand, gpu(t, "h100-80"))
+	if err != nil || 2*same.SmallBytes != apart.SmallBytes {
+		t.Errorf("%d shared, %d apart, %v", same.SmallBytes, apart.SmallBytes, err)
+	}
+	if _, err := plan.Needs(plan.Model{Config: c, Small: []string{"a"}}, demand, gpu(t, "h100-80")); !errors.Is(err, plan.ErrArgument) {
+		t.Error(err)
+	}
 	if _, err := plan.Needs(plan.Model{Config: c, Tiles: []string{"a"}}, demand, gpu(t, "h100-80")); !errors.Is(err, plan.ErrArgument) {
 		t.Error(err)
 	}

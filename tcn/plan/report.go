@@ -15,10 +15,9 @@ func (r *rack) report() Layout {
 		Sessions: d.Sessions, Souls: d.Souls, SoulRank: d.SoulRank,
 		Copies: slices.Min(r.copies()),
 	}
-	var routes []route
 	for _, chain := range r.chains {
 		t := routeOf(chain)
-		routes = append(routes, t)
+		r.courses = append(r.courses, &course{route: t})
 		c := Chain{Hops: t.hops(), Single: r.rate(t, 1)}
 		c.Lap = 1 / c.Single
 		for _, h := range chain {
@@ -26,7 +25,9 @@ func (r *rack) report() Layout {
 		}
 		l.Chains = append(l.Chains, c)
 	}
-	l.Single, l.Batched = r.single(r.holders), r.batched(routes, d.Sessions)
+	var best route
+	l.Single, best = r.single(r.holders)
+	l.Batched = r.batched(r.courses, d.Sessions)
 	l.SessionsRoom, l.SoulsRoom = MaxSessions, MaxSouls
 	for i, h := range r.holders {
 		l.GPUs = append(l.GPUs, r.holding(h))
@@ -34,6 +35,12 @@ func (r *rack) report() Layout {
 		l.SessionsRoom = min(l.SessionsRoom, d.Sessions+sessions)
 		l.SoulsRoom = min(l.SoulsRoom, d.Souls+souls)
 		loss := r.loss(i)
+		if len(loss.Lost) == 0 {
+			loss.Single = l.Single
+			if best.uses(h) {
+				loss.Single, _ = r.single(r.others(h))
+			}
+		}
 		// What the others do without it they could do beside it.
 		loss.Batched = min(loss.Batched, l.Batched)
 		l.Losses = append(l.Losses, loss)
@@ -41,7 +48,7 @@ func (r *rack) report() Layout {
 	if d.SoulRank == 0 {
 		l.SoulsRoom = 0
 	}
-	l.RoomRate = r.batched(routes, l.SessionsRoom)
+	l.RoomRate = r.batched(r.courses, l.SessionsRoom)
 	return l
 }
 
@@ -88,7 +95,7 @@ func (h *holder) more() (sessions, souls int) {
 	return sessions, souls
 }
 
-// loss is what the death of GPU i costs.
+// loss is what the death of GPU i costs, save the rate of a session alone.
 func (r *rack) loss(i int) Loss {
 	dead := r.holders[i]
 	out := Loss{GPU: i, Lost: []Blocks{}, Alone: []Blocks{}, Reload: true}
@@ -113,7 +120,6 @@ func (r *rack) loss(i int) Loss {
 		out.Reload = r.fitsWithout(i)
 		return out
 	}
-	out.Single = r.single(r.others(dead))
 	out.Batched = r.batched(r.without(dead), r.s.demand.Sessions)
 	return out
 }

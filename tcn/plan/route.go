@@ -23,6 +23,11 @@ func routeOf(chain []*holder) route {
 	return list
 }
 
+// uses reports whether a GPU is on the route.
+func (t route) uses(h *holder) bool {
+	return slices.ContainsFunc(t, func(s segment) bool { return s.on == h })
+}
+
 // hops is how often rows cross the link in a lap: between GPUs, and back to the
 // first, where the gateway is. One GPU alone has none.
 func (t route) hops() int {
@@ -64,23 +69,37 @@ func (r *rack) rate(t route, n int) float64 {
 	return best
 }
 
-// single is the bytes a second of one session alone on these GPUs; 0: they do not
-// hold all blocks.
-func (r *rack) single(over []*holder) float64 {
-	if t := r.shortest(over); t != nil {
-		return r.rate(t, 1)
+// course is a route and its rates so far: rates[i] is that of i+1 sessions.
+type course struct {
+	route
+	rates []float64
+}
+
+// rateOf is rate, computed once.
+func (r *rack) rateOf(c *course, n int) float64 {
+	for len(c.rates) < n {
+		c.rates = append(c.rates, r.rate(c.route, len(c.rates)+1))
 	}
-	return 0
+	return c.rates[n-1]
+}
+
+// single is the bytes a second of one session alone on these GPUs; 0: they do not
+// hold all blocks. through is its route.
+func (r *rack) single(over []*holder) (rate float64, through route) {
+	if through = r.shortest(over); through != nil {
+		rate = r.rate(through, 1)
+	}
+	return rate, through
 }
 
 // batched is the bytes a second of n sessions on these routes: each goes where it
 // adds most.
-func (r *rack) batched(routes []route, n int) (total float64) {
+func (r *rack) batched(routes []*course, n int) (total float64) {
 	now := make([]float64, len(routes))  // rate of a route's sessions
 	next := make([]float64, len(routes)) // and with one more
 	count := make([]int, len(routes))
 	for i, t := range routes {
-		next[i] = r.rate(t, 1)
+		next[i] = r.rateOf(t, 1)
 	}
 	for range n {
 		best := 0
@@ -90,7 +109,7 @@ func (r *rack) batched(routes []route, n int) (total float64) {
 			}
 		}
 		count[best]++
-		now[best], next[best] = next[best], max(next[best], r.rate(routes[best], count[best]+1))
+		now[best], next[best] = next[best], max(next[best], r.rateOf(routes[best], count[best]+1))
 	}
 	for _, rate := range now {
 		total += rate
@@ -143,14 +162,14 @@ func (r *rack) shortest(over []*holder) route {
 
 // without is the routes that are left when a GPU dies: the chains it was not in,
 // and the best of what those leave over. None: blocks are lost.
-func (r *rack) without(dead *holder) []route {
-	var routes []route
+func (r *rack) without(dead *holder) []*course {
+	var routes []*course
 	free := r.others(dead)
-	for i, chain := range r.chains {
+	for i := range r.chains {
 		if dead.chain == i {
 			continue
 		}
-		routes = append(routes, routeOf(chain))
+		routes = append(routes, r.courses[i])
 		if dead.chain != spare {
 			free = slices.DeleteFunc(free, func(h *holder) bool { return h.chain == i })
 		}
@@ -159,7 +178,7 @@ func (r *rack) without(dead *holder) []route {
 		return routes
 	}
 	if t := r.shortest(free); t != nil {
-		routes = append(routes, t)
+		routes = append(routes, &course{route: t})
 	}
 	return routes
 }
