@@ -14,6 +14,7 @@ import (
 	"github.com/zetagrid/zetagrid/node/api"
 	"github.com/zetagrid/zetagrid/node/session"
 	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
 )
 
 // benchHopsCmd is zetagrid bench hops.
@@ -62,7 +63,7 @@ func (c *benchHopsCmd) Run(ctx context.Context, s *streams) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	model := filepath.Join(folder, "model")
-	if err := initModel(ctx, model, hopsConfig(), 1); err != nil {
+	if _, err := modelfile.Init(ctx, model, hopsConfig(), 1, nil); err != nil {
 		return err
 	}
 	result := hopsJSON{Hops: demoNodes, RowBytes: 4 * hopsConfig().DModel}

@@ -10,17 +10,32 @@ import (
 	"github.com/zetagrid/zetagrid/node"
 	"github.com/zetagrid/zetagrid/node/api"
 	"github.com/zetagrid/zetagrid/node/session"
+	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
 )
 
 // demoCmd is zetagrid demo.
 type demoCmd struct {
 	Prompt   string `default:"Three nodes walk into a grid, and " placeholder:"TEXT" help:"The prompt."`
 	MaxBytes int    `default:"120" placeholder:"N" help:"Bytes to generate at most. Default 120."`
-	samplingFlags
+	demoSampling
 	Serve bool   `help:"Leave the grid and its HTTP API up after the answer, until interrupted."`
 	API   string `name:"api" default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where --serve serves the API. Default: loopback, a free port."`
 	deviceFlags
 	logFlags
+}
+
+// demoSampling is samplingFlags with other defaults: text that does not run in
+// circles, the same every time.
+type demoSampling struct {
+	Temperature float32 `default:"0.8" placeholder:"T" help:"0 takes the likeliest byte every time; 1 draws from the model's own probabilities. Default 0.8."`
+	TopK        int     `name:"top-k" default:"0" placeholder:"K" help:"Draw from the K likeliest bytes; 0 is all 256. Default 0."`
+	TopP        float32 `name:"top-p" default:"0.95" placeholder:"P" help:"Draw from the likeliest bytes whose probabilities reach P; 1 is all. Default 0.95."`
+	Seed        uint64  `default:"1" placeholder:"N" help:"Seed of the draws. Default 1."`
+}
+
+func (d demoSampling) sampling() tcn.Sampling {
+	return tcn.Sampling{Temperature: d.Temperature, TopK: d.TopK, TopP: d.TopP, Seed: d.Seed}
 }
 
 func (*demoCmd) Help() string {
@@ -35,7 +50,7 @@ func (c *demoCmd) Validate() error {
 	if c.Prompt == "" {
 		return errors.New("--prompt is empty")
 	}
-	return c.samplingFlags.Validate()
+	return c.sampling().Validate()
 }
 
 func (c *demoCmd) Run(ctx context.Context, s *streams) (err error) {
@@ -44,16 +59,21 @@ func (c *demoCmd) Run(ctx context.Context, s *streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	model, err := defaultModel(ctx, s, folder)
+	model, err := defaultModel(s, folder)
 	if err != nil {
 		return err
 	}
+	opened, err := modelfile.OpenFolder(model)
+	if err != nil {
+		return err
+	}
+	genome, _ := opened.Genome()
 	address := ""
 	if c.Serve {
 		address = c.API
 	}
 	grid, err := startGrid(ctx, gridOptions{
-		model: model, blocks: seededConfig().Blocks(), api: address, device: c.deviceFlags, logger: c.logger(s.err),
+		model: model, blocks: genome.Config.Blocks(), api: address, device: c.deviceFlags, logger: c.logger(s.err),
 	})
 	defer func() { err = errors.Join(err, grid.Close()) }()
 	if err != nil {

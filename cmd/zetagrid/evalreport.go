@@ -213,7 +213,7 @@ func figure(v float64) string { return strconv.FormatFloat(v, 'f', 6, 64) }
 
 // record writes the model with the report's figures in its checklist.
 func (c *evalCmd) record(ctx context.Context, s *streams, r evalJSON) error {
-	folder, err := folderOrDefault(ctx, s, c.Model, c.Data)
+	folder, err := folderOrDefault(s, c.Model, c.Data)
 	if err != nil {
 		return err
 	}

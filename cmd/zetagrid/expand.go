@@ -31,7 +31,7 @@ func (c *modelExpandCmd) Validate() error {
 }
 
 func (c *modelExpandCmd) Run(ctx context.Context, s *streams) error {
-	seed, err := folderOrDefault(ctx, s, c.Model, c.Data)
+	seed, err := folderOrDefault(s, c.Model, c.Data)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 // logitsCmd is zetagrid logits.
 type logitsCmd struct {
-	Model      string `placeholder:"MODEL" help:"Model folder or Model CID. Default: a small seeded model."`
+	Model      string `placeholder:"MODEL" help:"Model folder or Model CID. Default: the model in this program."`
 	PromptFile string `placeholder:"FILE" help:"Read the prompt, byte for byte, from a file. Default: standard input."`
 	Soul       string `placeholder:"CID" help:"Soul to wear; none is no Soul. Default: the model's own."`
 	Data       string `placeholder:"DIR" env:"ZETAGRID_DATA" help:"Data folder, for a Model CID. Default: this user's data folder."`

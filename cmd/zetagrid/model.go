@@ -107,7 +107,8 @@ func (c *importSafetensorsCmd) Run(ctx context.Context, s *streams) error {
 
 // modelInspectCmd is zetagrid model inspect.
 type modelInspectCmd struct {
-	Model string `arg:"" help:"Model folder."`
+	Model string `arg:"" optional:"" help:"Model folder. Default: the model in this program."`
+	Data  string `placeholder:"DIR" env:"ZETAGRID_DATA" help:"Data folder, for the model in this program. Default: this user's data folder."`
 	JSON  bool   `name:"json" help:"Print one JSON document."`
 }
 
@@ -116,7 +117,11 @@ func (*modelInspectCmd) Help() string {
 }
 
 func (c *modelInspectCmd) Run(s *streams) error {
-	in, err := modelfile.Inspect(modelFolder(c.Model))
+	folder, err := folderOrDefault(s, c.Model, c.Data)
+	if err != nil {
+		return err
+	}
+	in, err := modelfile.Inspect(folder)
 	if err != nil {
 		return err
 	}
@@ -198,7 +203,7 @@ func (c *modelVerifyCmd) Validate() error {
 }
 
 func (c *modelVerifyCmd) Run(ctx context.Context, s *streams) error {
-	folder, err := folderOrDefault(ctx, s, c.Model, c.Data)
+	folder, err := folderOrDefault(s, c.Model, c.Data)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func startLocal(ctx context.Context, s *streams, model, data string, device devi
 		return localSource{}, err
 	}
 	// Without a place of its own, a grid of one does with a temporary folder.
-	model, err = modelOrDefault(ctx, s, model, folder)
+	model, err = modelOrDefault(s, model, folder)
 	if err != nil {
 		return localSource{}, err
 	}

@@ -14,7 +14,7 @@ import (
 
 // upCmd is zetagrid up.
 type upCmd struct {
-	Model     string       `placeholder:"MODEL" help:"Model folder or Model CID to serve. Default: a small seeded model."`
+	Model     string       `placeholder:"MODEL" help:"Model folder or Model CID to serve. Default: the model in this program."`
 	Bootstrap []string     `placeholder:"ADDR" help:"A peer to join, a multiaddr ending in /p2p/PEER. Repeatable."`
 	MDNS      bool         `name:"mdns" default:"true" negatable:"" help:"Look for peers on the local network. Default: yes."`
 	DHT       bool         `name:"dht" default:"true" negatable:"" help:"Look for peers in the DHT, and serve it. Default: yes."`
@@ -85,7 +85,7 @@ func (c *upCmd) options(ctx context.Context, s *streams) (node.Options, func(), 
 	if err != nil {
 		return node.Options{}, nil, err
 	}
-	model, err := modelOrDefault(ctx, s, c.Model, data)
+	model, err := modelOrDefault(s, c.Model, data)
 	if err != nil {
 		return node.Options{}, nil, err
 	}
