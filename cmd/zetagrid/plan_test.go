@@ -13,7 +13,7 @@ import (
 // TestPlanOfTheDefaultModel: the planner's byte counts are those of the files of
 // the model that is used when none is named, to the byte.
 func TestPlanOfTheDefaultModel(t *testing.T) {
-	named, err := modelOrDefault(t.Context(), &streams{out: io.Discard, err: io.Discard}, "", t.TempDir())
+	named, err := modelOrDefault(&streams{out: io.Discard, err: io.Discard}, "", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
