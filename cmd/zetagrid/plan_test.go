@@ -1,8 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/zetagrid/zetagrid/node/wire"
 	"github.com/zetagrid/zetagrid/tcn"
@@ -81,12 +87,58 @@ func TestPlanConstants(t *testing.T) {
 	if plan.KVBytesPerToken != kvBytesPerToken {
 		t.Errorf("%d bytes a token, eval says %d", plan.KVBytesPerToken, kvBytesPerToken)
 	}
-	// The published constants; docs/model.md shows the sum.
+}
+
+// TestSumsOfModelDoc: the sums that docs/model.md shows are what the code counts.
+func TestSumsOfModelDoc(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "model.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	release := tcn.Config{
 		Cell: tcn.CellRelease, VocabSize: tcn.VocabSize, DModel: 4096, DFF: 16384, Layers: 32, KernelSize: 3,
 		Dilations: []int{1, 2, 4, 8, 16, 32, 64, 128}, MaxPositions: 2048, RMSEps: 1e-6,
 	}.WithDefaults()
-	if got := release.Parameters().Matrices; got != 6_442_450_944 {
-		t.Errorf("%d weights in matrices", got)
+	p := release.Parameters()
+	if rounded := fmt.Sprintf("%.2f", float64(p.Matrices+p.Conv)/1e9); rounded != "6.44" {
+		t.Errorf("the release's constants make %s billion weights", rounded)
+	}
+	soul := func(rank int) int64 { return int64(release.Layers*rank) * int64(2*release.DModel+3*release.DFF) }
+	numbers := map[string]int64{
+		"W_in": 2 * int64(release.DFF*release.DModel), "W_dw": int64(release.KernelSize * release.DFF), "W_out": int64(release.DModel * release.DFF),
+		"a layer": (p.Matrices + p.Conv) / int64(release.Layers), "layers": p.Matrices + p.Conv,
+		"ends": p.Ends, "small": p.Small, "all": p.Total, "rank 512": soul(512), "rank 128": soul(128),
+		"receptive field": int64(release.ReceptiveField()),
+	}
+	gpu, err := plan.DefaultTable().GPU("h100-80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range plan.PresetNames() {
+		config, err := plan.Preset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		need, err := plan.Needs(plan.Model{Config: config}, plan.Demand{Sessions: 1}, gpu)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bits := fmt.Sprintf("%.4f", need.BitsPerWeight); !strings.Contains(string(text), bits) {
+			t.Errorf("docs/model.md does not say %s bits a weight of %s", bits, name)
+		}
+		p := config.Parameters()
+		numbers[name+" matrices"], numbers[name+" all"] = p.Matrices, p.Total
+		numbers[name+" d"], numbers[name+" f"] = int64(config.DModel), int64(config.DFF)
+		if name == "1t" {
+			numbers["1t receptive field"] = int64(config.ReceptiveField())
+			if state := fmt.Sprintf("%.2f GB", float64(need.StateBytes)/1e9); !strings.Contains(string(text), state) {
+				t.Errorf("docs/model.md does not say %s of state", state)
+			}
+		}
+	}
+	for what, n := range numbers {
+		if !strings.Contains(string(text), humanize.Comma(n)) {
+			t.Errorf("docs/model.md does not say %s: %s", what, humanize.Comma(n))
+		}
 	}
 }

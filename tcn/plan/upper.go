@@ -5,8 +5,9 @@ import "fmt"
 // Constants of the scaling report's tables.
 const (
 	// KVBytesPerToken is the state that the report sets aside for each byte of
-	// context, as if it were a transformer's cache. RTH-LM's own state does not
-	// grow; see [Needs].
+	// context, as if it were a transformer's cache. (Its formula, 36 layers of 8
+	// heads of 64 keys and values of 2 bytes, gives 73,728 bytes, 72 KiB; its sizes
+	// are those of 72,000.) RTH-LM's own state does not grow; see [Needs].
 	KVBytesPerToken = 72_000
 	// OverheadLow and OverheadHigh are what the report adds for all else.
 	OverheadLow, OverheadHigh = 6_000_000_000, 12_000_000_000
@@ -46,7 +47,7 @@ type Bound struct {
 // GPUCount is how many GPUs the report says a model takes. 0 means that no
 // number is enough: overhead and one session's state alone fill a GPU.
 type GPUCount struct {
-	Least          int64 `json:"least"`           // that hold the raw weights
+	Least          int64 `json:"least"`           // that hold the effective weights (high)
 	Baseline       int64 `json:"baseline"`        // that also carry overhead and a session's state each
 	ProductionLow  int64 `json:"production_low"`  // a third more
 	ProductionHigh int64 `json:"production_high"` // half more
@@ -81,7 +82,7 @@ func Upper(parameters int64, bits int, context int64, gpu GPU) (Bound, error) {
 		tenthUp(b.Effective.High + b.State.Bytes + b.Overhead.High),
 	}
 	b.FitsOne, b.Left = b.Total.High <= gpu.Memory, gpu.Memory-b.Total.High
-	b.Count.Least = ceil(b.Raw, gpu.Memory)
+	b.Count.Least = ceil(b.Effective.High, gpu.Memory)
 	if room := gpu.Memory - b.Overhead.High - b.State.Bytes; room > 0 {
 		n := ceil(b.Effective.High, room)
 		b.Count.Baseline, b.Count.ProductionLow, b.Count.ProductionHigh = n, ceil(4*n, 3), ceil(3*n, 2)
