@@ -7,31 +7,40 @@ import (
 	"github.com/zetagrid/zetagrid/tcn/quant"
 )
 
-// SeededLayersQ2 makes the weights of block number b with 2-bit matrices: codes
-// and signs drawn evenly, one scale for a whole matrix, under which rows keep the
-// size that [SeededLayers] gives them. c must be valid and b one of its blocks.
-// Errors: those of package quant, which a valid config does not cause.
+// SeededLayersQ2 makes the weights of block number b with 2-bit matrices; see
+// [SeededLayerQ2].
 func SeededLayersQ2(c Config, seed uint64, b int) ([]LayerQ2, error) {
-	d, f := float64(c.DModel), float64(c.DFF)
 	lo, hi := c.BlockLayers(b)
 	layers := make([]LayerQ2, hi-lo)
 	for i := range layers {
-		layer := lo + i
-		in, err := seededQ2(seed, seedInCodes, layer, 2*c.DFF, c.DModel, 0, 1.5/math.Sqrt(d))
-		if err != nil {
+		var err error
+		if layers[i], err = SeededLayerQ2(c, seed, lo+i); err != nil {
 			return nil, err
-		}
-		out, err := seededQ2(seed, seedOutCodes, layer, c.DModel, c.DFF, 1, 3/math.Sqrt(f)) // leaves dimension 0 alone
-		if err != nil {
-			return nil, err
-		}
-		layers[i] = LayerQ2{
-			In:   in,
-			Conv: seeded(seed, seedConv, layer, c.KernelSize*c.ConvWidth(), 0, 1.5/math.Sqrt(float64(c.KernelSize))),
-			Out:  out,
 		}
 	}
 	return layers, nil
+}
+
+// SeededLayerQ2 makes the weights of a layer, counted from the start of the
+// model, with 2-bit matrices: codes and signs drawn evenly, one scale for a whole
+// matrix, under which rows keep the size that [SeededLayers] gives them. c must
+// be valid and layer one of its. Errors: those of package quant, which a valid
+// config does not cause.
+func SeededLayerQ2(c Config, seed uint64, layer int) (LayerQ2, error) {
+	d, f := float64(c.DModel), float64(c.DFF)
+	in, err := seededQ2(seed, seedInCodes, layer, 2*c.DFF, c.DModel, 0, 1.5/math.Sqrt(d))
+	if err != nil {
+		return LayerQ2{}, err
+	}
+	out, err := seededQ2(seed, seedOutCodes, layer, c.DModel, c.DFF, 1, 3/math.Sqrt(f)) // leaves dimension 0 alone
+	if err != nil {
+		return LayerQ2{}, err
+	}
+	return LayerQ2{
+		In:   in,
+		Conv: seeded(seed, seedConv, layer, c.KernelSize*c.ConvWidth(), 0, 1.5/math.Sqrt(float64(c.KernelSize))),
+		Out:  out,
+	}, nil
 }
 
 // seededQ2 makes a matrix of codes of a purpose and signs of the next one. The

@@ -19,6 +19,7 @@ import (
 // benchCmd groups what measures this machine.
 type benchCmd struct {
 	Kernels benchKernelsCmd `cmd:"" help:"Measure the arithmetic beside what the machine can do at best."`
+	Model   benchModelCmd   `cmd:"" help:"Measure decoding end to end, beside reading the weights."`
 	Hops    benchHopsCmd    `cmd:"" help:"Measure what a hop adds to a lap, beside a bare QUIC echo."`
 }
 

@@ -232,6 +232,9 @@ func (c *modelVerifyCmd) Run(ctx context.Context, s *streams) error {
 	return err
 }
 
+// floatWeights is what --weights calls float32; a config has no word for it.
+const floatWeights = "f32"
+
 // modelInitCmd is zetagrid model init.
 type modelInitCmd struct {
 	Config         string   `placeholder:"FILE" help:"A config.json that says the sizes; then the size flags must be left out."`
@@ -244,6 +247,7 @@ type modelInitCmd struct {
 	LayersPerBlock int      `default:"0" placeholder:"N" help:"Layers of a Fractal Block. Default: one dilation cycle, 8."`
 	KernelSize     int      `default:"3" placeholder:"N" help:"Taps of the convolution. Default 3."`
 	MaxPositions   int      `default:"0" placeholder:"N" help:"Learned positions. Default 0: none, text is unbounded."`
+	Weights        string   `enum:"f32,q2" default:"f32" placeholder:"TYPE" help:"Type of the matrices: f32, or q2 for random 2-bit codes. Default f32."`
 	Seed           uint64   `default:"1" placeholder:"N" help:"Seed of the weights. The same seed and sizes give the same CID. Default 1."`
 	outFlags
 }
@@ -252,6 +256,7 @@ func (*modelInitCmd) Help() string {
 	return examples(
 		example{"zetagrid model init -o model", "a small random model; its text means nothing"},
 		example{"zetagrid model init --d-model 256 --d-ff 1024 --layers 8 --seed 7 -o model", "other sizes"},
+		example{"zetagrid model init --weights q2 --d-model 2048 --d-ff 8192 --layers 20 -o model", "a billion 2-bit weights, 250 MB"},
 		example{"zetagrid model init --config config.json -o model", "the sizes of a config.json"},
 		example{"zetagrid model init --preset 1t --shape-only -o rack", "the sizes of a trillion parameters, for zetagrid plan"},
 	)
@@ -296,6 +301,9 @@ func (c *modelInitCmd) config() (tcn.Config, error) {
 		config.Cell, config.DModel, config.DFF = c.Cell, c.DModel, c.DFF
 		config.Layers, config.LayersPerBlock = c.Layers, c.LayersPerBlock
 		config.KernelSize, config.MaxPositions = c.KernelSize, c.MaxPositions
+		if c.Weights != floatWeights {
+			config.Weights = tcn.Weights(c.Weights)
+		}
 		return config, nil
 	}
 	text, err := os.ReadFile(c.Config)

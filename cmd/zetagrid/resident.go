@@ -21,3 +21,22 @@ func residentBytes() int64 {
 	metrics.Read(sample)
 	return int64(sample[0].Value.Uint64() - sample[1].Value.Uint64())
 }
+
+// peakResidentBytes is the most memory that residentBytes could ever have told;
+// where the system does not keep it, what it is now.
+func peakResidentBytes() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return residentBytes()
+	}
+	for line := range bytes.Lines(status) {
+		if rest, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
+			if fields := bytes.Fields(rest); len(fields) == 2 { // N kB
+				if kib, err := strconv.ParseInt(string(fields[0]), 10, 64); err == nil {
+					return kib << 10
+				}
+			}
+		}
+	}
+	return residentBytes()
+}

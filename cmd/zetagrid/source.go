@@ -28,7 +28,8 @@ func (apiSource) Close() error { return nil }
 // localSource is a grid of one in this process.
 type localSource struct {
 	*node.Node
-	done func() // frees the device
+	kernels string // instruction level
+	done    func() // frees the device
 }
 
 func (l localSource) Generate(ctx context.Context, r session.Request) (api.Stream, error) {
@@ -65,7 +66,7 @@ func startLocal(ctx context.Context, s *streams, model, data string, device devi
 		done()
 		return localSource{}, err
 	}
-	l := localSource{n, done}
+	l := localSource{n, compute.Kernels.Name, done}
 	select {
 	case <-n.Ready():
 		return l, nil

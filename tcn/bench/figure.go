@@ -69,19 +69,23 @@ func (m Measurement) Run(ctx context.Context, rounds int) (Figure, error) {
 // does, in the unit that rates count a second.
 type pair struct {
 	work, ceiling             func()
+	timedWork                 func() float64 // in place of work: it says how many seconds it took
 	workAmount, ceilingAmount float64
 }
 
 // beside takes the rounds.
 func (p pair) beside(ctx context.Context, rounds int) (Figure, error) {
-	p.work() // what grows, grows now
+	if p.timedWork == nil {
+		p.timedWork = func() float64 { return seconds(p.work) }
+	}
+	p.timedWork() // what grows, grows now
 	var ratios, rates, ceilings []float64
 	for range rounds {
 		if err := ctx.Err(); err != nil {
 			return Figure{}, context.Cause(ctx)
 		}
 		before := seconds(p.ceiling)
-		worked := seconds(p.work)
+		worked := p.timedWork()
 		after := seconds(p.ceiling)
 		rate, ceiling := p.workAmount/worked, 2*p.ceilingAmount/(before+after)
 		rates, ceilings, ratios = append(rates, rate), append(ceilings, ceiling), append(ratios, rate/ceiling)

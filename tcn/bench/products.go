@@ -2,7 +2,9 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/kernel"
@@ -58,6 +60,30 @@ func (l *Lab) decode(set *kernel.Set, s shape, busy, fast Goal) Measurement {
 		}
 		return f, err
 	}}
+}
+
+// BesideRead measures work that reads bytes of weights, beside a read of memory
+// on all processors. Work times itself. Errors: the context's and those of work.
+func (l *Lab) BesideRead(ctx context.Context, name string, rounds int, bytes int64, work func() (time.Duration, error)) (Figure, error) {
+	m := Measurement{Name: name, measure: func(ctx context.Context, rounds int) (Figure, error) {
+		if err := l.reserve(); err != nil {
+			return Figure{}, err
+		}
+		memory := l.arena[:len(l.arena)/2]
+		var failed error
+		f, err := pair{
+			timedWork: func() float64 {
+				took, err := work()
+				failed = errors.Join(failed, err)
+				return took.Seconds()
+			},
+			ceiling:    func() { l.read(memory) },
+			workAmount: float64(bytes) / 1e9, ceilingAmount: float64(len(memory)) / 1e9,
+		}.beside(ctx, rounds)
+		f.Processors, f.Unit, f.Beside = l.pool.Width(), "GB/s", "read"
+		return f, errors.Join(err, failed)
+	}}
+	return m.Run(ctx, rounds)
 }
 
 // cachedShape is a matrix that stays in the second-level cache.

@@ -11,8 +11,9 @@ import (
 )
 
 // Init makes a model folder of random weights that c and seed determine, one
-// Fractal Block in memory at a time, and gives the Model CID. 2-bit weights are
-// random codes, not rounded numbers. The model has no Soul. Errors: tcn.ErrConfig, ErrOutput, ErrTooLarge, and the context's.
+// Fractal Block in memory at a time, of 2-bit weights one layer, and gives the
+// Model CID. 2-bit weights are random codes, not rounded numbers. The model has no
+// Soul. Errors: tcn.ErrConfig, ErrOutput, ErrTooLarge, and the context's.
 func Init(ctx context.Context, dir string, c tcn.Config, seed uint64, report Progress) (cid.Cid, error) {
 	c = c.WithDefaults()
 	if err := c.Validate(); err != nil {
@@ -34,7 +35,6 @@ type seededSource struct {
 	seed   uint64
 	block  int // whose layers are held; -1: none
 	layers []tcn.LayerF32
-	q2     []tcn.LayerQ2
 }
 
 func (s *seededSource) Tile(layer int, put Put) error {
@@ -45,16 +45,9 @@ func (s *seededSource) Tile(layer int, put Put) error {
 	return putAll(put, l.In, l.Conv, l.Out)
 }
 
-// TileQ2 implements SourceQ2.
+// TileQ2 implements SourceQ2. It holds nothing.
 func (s *seededSource) TileQ2(layer int) (tcn.LayerQ2, error) {
-	if block := layer / s.config.LayersPerBlock; block != s.block {
-		layers, err := tcn.SeededLayersQ2(s.config, s.seed, block)
-		if err != nil {
-			return tcn.LayerQ2{}, err
-		}
-		s.block, s.q2 = block, layers
-	}
-	return s.q2[layer%s.config.LayersPerBlock], nil
+	return tcn.SeededLayerQ2(s.config, s.seed, layer)
 }
 
 func (s *seededSource) Small(layer int, put Put) error {
