@@ -23,7 +23,7 @@ import (
 // planCmd is zetagrid plan.
 type planCmd struct {
 	Params   paramCount    `placeholder:"N" help:"Number of parameters: 120e9, 120B, 1T. A config of about that size stands for the model."`
-	Model    string        `placeholder:"MODEL" help:"Model folder, a shape of model init --shape-only, or a Model CID in the data folder."`
+	Model    string        `placeholder:"MODEL" help:"Model folder, a shape of model init --shape-only, or a Model CID in the data folder. Default: the one in this program."`
 	Bits     int           `default:"2" placeholder:"N" help:"Bits of a weight, for --params. Default 2."`
 	Context  int64         `default:"131072" placeholder:"N" help:"Bytes of context of the scaling report's tables. Default 131072."`
 	GPU      string        `name:"gpu" default:"h100-80" placeholder:"KIND" help:"Kind of GPU that the tables are about. Default h100-80."`
@@ -47,6 +47,7 @@ func (*planCmd) Help() string {
 		example{"zetagrid plan --params 120e9 --bits 2 --context 131072 --gpu h100-80", "what 120 billion parameters take, and whether one GPU holds them"},
 		example{"zetagrid plan --params 1T --gpus 9xh100-80 --svg rack.svg", "a trillion parameters over nine GPUs, and a picture"},
 		example{"zetagrid plan --model ./model --gpus 4xh100-80,2xrtx4090-24 --link 1Gb --rtt 20ms", "a model over GPUs in several places"},
+		example{"zetagrid plan", "what the default model takes"},
 		example{"zetagrid plan --list-gpus", "the kinds of GPU and their numbers"},
 	)
 }
@@ -56,15 +57,13 @@ func (c *planCmd) Validate() error {
 	switch {
 	case c.ListGPUs:
 		return nil
-	case c.Params == 0 && c.Model == "":
-		return errors.New("say what to plan for: --params 120e9 or --model MODEL")
 	case c.Params != 0 && c.Model != "":
 		return errors.New("--params and --model exclude each other")
 	case c.GPUs == "" && c.SVG != "":
 		return errors.New("--svg draws a rack: name one with --gpus")
 	case c.GPUs != "" && c.Bits != 2 && c.Bits != 32:
 		return errors.New("--gpus lays out weights of 2 or 32 bits, as this implementation stores them")
-	case c.Model != "" && c.Bits != 2:
+	case c.Params == 0 && c.Bits != 2:
 		return errors.New("--bits is for --params: a model says itself how its weights are stored")
 	}
 	return nil
@@ -88,7 +87,7 @@ func (c *planCmd) Run(ctx context.Context, s *streams) error {
 	if c.ListGPUs {
 		return printGPUs(s, table, c.JSON)
 	}
-	model, rank, err := c.model(ctx)
+	model, rank, err := c.model(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -98,7 +97,7 @@ func (c *planCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	parameters, bits := int64(c.Params), c.Bits
-	if c.Model != "" {
+	if c.Params == 0 {
 		parameters, bits = model.Config.Parameters().Total, weightBits(model.Config)
 	}
 	var result planJSON
@@ -210,7 +209,7 @@ func (c *planCmd) table() (plan.Table, error) {
 }
 
 // model is what to plan for, and the rank of its Souls.
-func (c *planCmd) model(ctx context.Context) (m plan.Model, rank int, err error) {
+func (c *planCmd) model(ctx context.Context, s *streams) (m plan.Model, rank int, err error) {
 	own := 0
 	switch {
 	case c.Params != 0:
@@ -219,7 +218,7 @@ func (c *planCmd) model(ctx context.Context) (m plan.Model, rank int, err error)
 			m.Config.Weights = ""
 		}
 	default:
-		m, own, err = c.named(ctx)
+		m, own, err = c.named(ctx, s)
 	}
 	switch {
 	case err != nil || c.Souls == 0:
@@ -232,19 +231,22 @@ func (c *planCmd) model(ctx context.Context) (m plan.Model, rank int, err error)
 	return m, soulRankDefault, nil
 }
 
-// named is the model that --model names, and its Soul's rank; 0: it has none.
-func (c *planCmd) named(ctx context.Context) (plan.Model, int, error) {
+// named is the model that --model names, or the default one, and its Soul's rank; 0: it has none.
+func (c *planCmd) named(ctx context.Context, s *streams) (plan.Model, int, error) {
 	if id, err := cid.Decode(c.Model); err == nil {
 		return c.stored(ctx, id)
 	}
-	dir := modelFolder(c.Model)
+	dir, err := folderOrDefault(s, c.Model, c.Data)
+	if err != nil {
+		return plan.Model{}, 0, err
+	}
 	folder, err := modelfile.OpenFolder(dir)
 	if errors.Is(err, modelfile.ErrShapeOnly) {
 		shape, _, err := modelfile.OpenShape(dir)
 		return plan.Model{Config: shape.Config}, 0, err
 	}
 	if err != nil {
-		return plan.Model{}, 0, fmt.Errorf("model %s: %w", c.Model, err)
+		return plan.Model{}, 0, fmt.Errorf("model %s: %w", dir, err)
 	}
 	model, _ := folder.Model()
 	genome, _ := folder.Genome()
@@ -281,7 +283,23 @@ func (c *planCmd) stored(ctx context.Context, id cid.Cid) (m plan.Model, rank in
 	if err == nil {
 		err = model.Fits(genome, model.Genome)
 	}
-	return asPlanned(model, genome), 0, err
+	if err == nil && model.Soul != nil {
+		rank, err = soulRank(ctx, store, *model.Soul)
+	}
+	return asPlanned(model, genome), rank, err
+}
+
+// soulRank is the rank of a stored Soul; 0: it is not here.
+func soulRank(ctx context.Context, store *content.Store, id cid.Cid) (int, error) {
+	data, err := store.Manifest(ctx, id)
+	if errors.Is(err, content.ErrAbsent) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("soul %s: %w", id, err)
+	}
+	soul, err := modelfile.DecodeSoul(data)
+	return soul.Rank, err
 }
 
 // asPlanned is what a model's manifests say for planning.

@@ -19,7 +19,8 @@ import (
 // TestPlanOfTheDefaultModel: the planner's byte counts are those of the files of
 // the model that is used when none is named, to the byte.
 func TestPlanOfTheDefaultModel(t *testing.T) {
-	named, err := modelOrDefault(&streams{out: io.Discard, err: io.Discard}, "", t.TempDir())
+	quiet := &streams{out: io.Discard, err: io.Discard}
+	named, err := modelOrDefault(quiet, "", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +28,7 @@ func TestPlanOfTheDefaultModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	model, rank, err := (&planCmd{Model: named, Souls: 1}).named(t.Context())
+	model, rank, err := (&planCmd{Model: named, Souls: 1}).named(t.Context(), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

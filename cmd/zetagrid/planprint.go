@@ -11,13 +11,19 @@ import (
 	"github.com/zetagrid/zetagrid/tcn/plan"
 )
 
-// gigabytes is bytes as GB, of 10⁹ bytes.
+// gigabytes is bytes as GB, of 10⁹ bytes, or as MB what is less than a tenth.
 func gigabytes(bytes int64, digits int) string {
+	if bytes > 0 && bytes < 100_000_000 {
+		return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
+	}
 	return fmt.Sprintf("%.*f GB", digits, float64(bytes)/1e9)
 }
 
 // span is low and high in GB.
 func span(s plan.Span, digits int) string {
+	if s.High < 100_000_000 {
+		return fmt.Sprintf("%.1f to %.1f MB", float64(s.Low)/1e6, float64(s.High)/1e6)
+	}
 	return fmt.Sprintf("%.*f to %s", digits, float64(s.Low)/1e9, gigabytes(s.High, digits))
 }
 
@@ -98,13 +104,12 @@ func oneGPU(fits bool, left int64, digits int) string {
 
 // printLayout prints a rack: its facts, its GPUs, and what their deaths cost.
 func printLayout(s *streams, l plan.Layout) {
-	rate := func(v float64) string { return fmt.Sprintf("%.3g bytes/s", v) }
 	rows := []table.Row{
 		{"blocks", fmt.Sprintf("%d, the rarest held %d times", l.Blocks, l.Copies)},
 		{"chains", fmt.Sprint(len(l.Chains))},
-		{"one session", rate(l.Single)},
-		{fmt.Sprintf("%d sessions", l.Sessions), rate(l.Batched)},
-		{"room", fmt.Sprintf("for %d sessions (%s), or %d Souls of rank %d", l.SessionsRoom, rate(l.RoomRate), l.SoulsRoom, l.SoulRank)},
+		{"one session", plan.RateText(l.Single)},
+		{fmt.Sprintf("%d sessions", l.Sessions), plan.RateText(l.Batched)},
+		{"room", fmt.Sprintf("for %d sessions (%s), or %d Souls of rank %d", l.SessionsRoom, plan.RateText(l.RoomRate), l.SoulsRoom, l.SoulRank)},
 		{"a hop", humanize.Comma(l.HopBytes) + " bytes for each byte of text"},
 		{"", "rates are predicted from data sheets, not measured"},
 	}
@@ -117,7 +122,7 @@ func printLayout(s *streams, l plan.Layout) {
 			chain, stage = fmt.Sprint(g.Chain+1), blocksText(g.Stage)
 		}
 		loss := l.Losses[i]
-		dies := fmt.Sprintf("nothing, %s", rate(loss.Batched))
+		dies := fmt.Sprintf("nothing, %s", plan.RateText(loss.Batched))
 		if len(loss.Lost) > 0 {
 			dies = "blocks " + blocksText(loss.Lost...) + ", no answers" + reload(loss)
 		}

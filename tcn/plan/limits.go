@@ -29,8 +29,9 @@ const (
 	// NameBytes bounds a kind's name, which is printed and drawn.
 	NameBytes = 48
 
-	// MinParameters and MaxParameters bound the number of parameters: below is
-	// nothing to plan, above are more layers than a config can have.
+	// MinParameters and MaxParameters bound the number of parameters that a config
+	// is made for: below is no block of a sensible width, above are more layers
+	// than a config can have.
 	MinParameters = 100_000
 	MaxParameters = 50_000_000_000_000
 	// MaxBits bounds the bits of a weight: a float32.

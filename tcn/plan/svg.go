@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
+	"math"
 	"strings"
+
+	"github.com/dustin/go-humanize"
 )
 
 // Sizes of the picture, in pixels.
@@ -67,8 +70,8 @@ func (l *Layout) SVG(title string) []byte {
 
 // subtitle is the facts under the title.
 func (l *Layout) subtitle() string {
-	text := fmt.Sprintf("%d blocks, the rarest %s; %.3g bytes/s alone, %.3g for %d sessions (predicted)",
-		l.Blocks, times(l.Copies), l.Single, l.Batched, l.Sessions)
+	text := fmt.Sprintf("%d blocks, the rarest %s; %s alone, %s for %d sessions (predicted)",
+		l.Blocks, times(l.Copies), RateText(l.Single), RateText(l.Batched), l.Sessions)
 	fatal := 0
 	for _, loss := range l.Losses {
 		if len(loss.Lost) > 0 {
@@ -82,6 +85,15 @@ func (l *Layout) subtitle() string {
 		return text + "; one GPU's death stops the answers"
 	}
 	return fmt.Sprintf("%s; each of %d GPUs' death stops the answers", text, fatal)
+}
+
+// RateText writes a rate with three digits that count: "7.91 bytes/s".
+func RateText(rate float64) string {
+	if rate < 1000 {
+		return fmt.Sprintf("%.3g bytes/s", rate)
+	}
+	unit := math.Pow10(int(math.Log10(rate)) - 2)
+	return humanize.Comma(int64(math.Round(rate/unit)*unit)) + " bytes/s"
 }
 
 func times(n int) string {

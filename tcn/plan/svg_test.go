@@ -79,3 +79,13 @@ func TestSVG(t *testing.T) {
 		}
 	}
 }
+
+func TestRateText(t *testing.T) {
+	for rate, want := range map[float64]string{
+		7.9123: "7.91 bytes/s", 999: "999 bytes/s", 1000: "1,000 bytes/s", 57_149: "57,100 bytes/s", 3_304_999: "3,300,000 bytes/s", 0: "0 bytes/s",
+	} {
+		if got := plan.RateText(rate); got != want {
+			t.Errorf("%g is %q, want %q", rate, got, want)
+		}
+	}
+}

@@ -57,8 +57,8 @@ type GPUCount struct {
 // session of so many bytes of context, and a kind of GPU. Errors: [ErrArgument].
 func Upper(parameters int64, bits int, context int64, gpu GPU) (Bound, error) {
 	switch {
-	case parameters < MinParameters || parameters > MaxParameters:
-		return Bound{}, fmt.Errorf("%w: %d parameters are not in %d…%d", ErrArgument, parameters, MinParameters, int64(MaxParameters))
+	case parameters < 1 || parameters > MaxParameters:
+		return Bound{}, fmt.Errorf("%w: %d parameters are not in 1…%d", ErrArgument, parameters, int64(MaxParameters))
 	case bits < 1 || bits > MaxBits:
 		return Bound{}, fmt.Errorf("%w: %d bits a weight are not in 1…%d", ErrArgument, bits, MaxBits)
 	case context < 1 || context > MaxContext:

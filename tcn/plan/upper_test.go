@@ -77,8 +77,8 @@ func TestUpperLimits(t *testing.T) {
 		gpu        plan.GPU
 		want       error
 	}{
-		{plan.MinParameters, 1, 1, h100, nil},
-		{plan.MinParameters - 1, 2, 1, h100, plan.ErrArgument},
+		{1, 1, 1, h100, nil},
+		{0, 2, 1, h100, plan.ErrArgument},
 		{plan.MaxParameters, plan.MaxBits, plan.MaxContext, h100, nil},
 		{plan.MaxParameters + 1, 2, 1, h100, plan.ErrArgument},
 		{1e9, 0, 1, h100, plan.ErrArgument},
