@@ -116,12 +116,7 @@ func narrowed(c tcn.Config, w *layerWork) (tcn.Config, passage) {
 // config c, and chooses its codes; and with a repair rank what makes up for the
 // largest errors.
 func (j *job) choose(m *matrixWork, c tcn.Config, reach passage, at *recorder) (a, b []float32, err error) {
-	at.rounded.signs, at.moments = m.signs, rounding.NewMoments(m.rotated.Cols)
-	per := costWalk(c) + costMoments(m.rotated.Cols)
-	if err := j.calibration.walk(j.ctx, j.Compute, c, reach, false, func(rows int) { j.meter.add(int64(rows) * per) }); err != nil {
-		return nil, nil, err
-	}
-	h, err := rounding.NewHessian(j.ctx, compute(j.Compute), at.moments, j.Damping)
+	h, err := j.gather(m, c, reach, at)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -130,6 +125,17 @@ func (j *job) choose(m *matrixWork, c tcn.Config, reach passage, at *recorder) (
 	}
 	m.report.Damping = h.Damping
 	return a, b, nil
+}
+
+// gather is the Hessian of the rows that a matrix meets, at the recorder of a
+// layer of config c.
+func (j *job) gather(m *matrixWork, c tcn.Config, reach passage, at *recorder) (*rounding.Hessian, error) {
+	at.rounded.signs, at.moments = m.signs, rounding.NewMoments(m.rotated.Cols)
+	per := costWalk(c) + costMoments(m.rotated.Cols)
+	if err := j.calibration.walk(j.ctx, j.Compute, c, reach, false, func(rows int) { j.meter.add(int64(rows) * per) }); err != nil {
+		return nil, err
+	}
+	return rounding.NewHessian(j.ctx, compute(j.Compute), at.moments, j.Damping)
 }
 
 func (j *job) chooseUnder(m *matrixWork, h *rounding.Hessian) (a, b []float32, err error) {
