@@ -17,18 +17,36 @@ import (
 )
 
 // TestPlanOfTheDefaultModel: the planner's byte counts are those of the files of
-// the model that is used when none is named, to the byte.
+// the model that is used when none is named, to the byte, and of the same grown
+// to four times its blocks.
 func TestPlanOfTheDefaultModel(t *testing.T) {
 	quiet := &streams{out: io.Discard, err: io.Discard}
 	named, err := modelOrDefault(quiet, "", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := modelfile.Inspect(modelFolder(named))
+	seed := modelFolder(named)
+	t.Run("default", func(t *testing.T) { checkPlannedBytes(t, seed) })
+	in, err := modelfile.Inspect(seed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	model, rank, err := (&planCmd{Model: named, Souls: 1}).named(t.Context(), quiet)
+	grown := filepath.Join(t.TempDir(), "grown")
+	expansion := modelfile.Expansion{Blocks: 4 * len(in.Blocks), Mode: modelfile.ExpandMirror}
+	if _, err := modelfile.Expand(t.Context(), seed, grown, expansion, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("expanded", func(t *testing.T) { checkPlannedBytes(t, grown) })
+}
+
+// checkPlannedBytes compares what is planned for a model folder with its files.
+func checkPlannedBytes(t *testing.T, folder string) {
+	quiet := &streams{out: io.Discard, err: io.Discard}
+	in, err := modelfile.Inspect(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, rank, err := (&planCmd{Model: folder, Souls: 1}).named(t.Context(), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
