@@ -11,6 +11,7 @@ import (
 
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/eval"
+	"github.com/zetagrid/zetagrid/tcn/kernel"
 )
 
 // seededModel is a small random model.
@@ -46,8 +47,9 @@ func newSeeded(config tcn.Config, seed uint64) (eval.Model, error) {
 	if err != nil {
 		return eval.Model{}, err
 	}
-	stage, err := tcn.NewCPU(nil).Load(config, config.All(), blocks)
-	return eval.Model{Stage: stage, Variant: variant, Ends: ends}, err
+	compute := &tcn.Compute{Kernels: kernel.Best()}
+	stage, err := tcn.NewCPU(compute).Load(config, config.All(), blocks)
+	return eval.Model{Stage: stage, Variant: variant, Ends: ends.WithCompute(compute)}, err
 }
 
 // text is n bytes, mostly letters, that a seed decides.

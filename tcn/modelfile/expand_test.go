@@ -13,6 +13,7 @@ import (
 
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/eval"
+	"github.com/zetagrid/zetagrid/tcn/kernel"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
 )
 
@@ -99,7 +100,7 @@ func openModel(t testing.TB, dir string) (eval.Model, []*tcn.Block) {
 	}
 	var errEnds, errLoad error
 	m.Ends, errEnds = modelfile.LoadEnds(at(model.Ends), config)
-	m.Stage, errLoad = tcn.NewCPU(nil).Load(config, config.All(), blocks)
+	m.Stage, errLoad = tcn.NewCPU(&tcn.Compute{Kernels: kernel.Best()}).Load(config, config.All(), blocks)
 	if err := errors.Join(errEnds, errLoad); err != nil {
 		t.Fatal(err)
 	}
@@ -320,6 +321,9 @@ func mappedBytes(t *testing.T) int64 {
 // TestExpandTakesNoRoom: four times the blocks, all computing, take the disk
 // and the memory of the seed, within 2 %.
 func TestExpandTakesNoRoom(t *testing.T) {
+	if testing.Short() {
+		t.Skip("tens of megabytes of weights")
+	}
 	if runtime.GOOS != "linux" {
 		t.Skip("resident memory by kind is told on Linux")
 	}
