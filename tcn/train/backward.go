@@ -1,6 +1,8 @@
 package train
 
 import (
+	"slices"
+
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/train/vector"
 )
@@ -10,7 +12,8 @@ type gradientRoom struct {
 	dx       []float32      // [rows, d_model]
 	dh       []float32      // [rows, 2·d_ff]
 	dc       []float32      // of the convolution's output: [rows, d_ff]
-	y        *vector.Panels // what W_out was multiplied with: [rows, d_ff]
+	y        []float32      // what W_out was multiplied with: [rows, d_ff]
+	out      *vector.Panels // dx before it changes: [rows, d_model]
 	u        *vector.Panels // what W_in was multiplied with: [rows, d_model]
 	logits   []float32      // [rows, 256]
 	partials []partial      // of every chunk
@@ -27,19 +30,17 @@ type partial struct {
 	right int
 }
 
-// sumRows is how many rows of a weight gradient are one piece of work.
-const sumRows = 48
-
 func (e *engine) reserveBackward(part Part) {
 	c, g, rows := e.model.Config, &e.backward, e.acts.rows
 	g.dx = sized(g.dx, rows*c.DModel)
 	g.dh = sized(g.dh, rows*2*c.DFF)
 	g.dc = sized(g.dc, rows*c.DFF)
 	if part == All {
-		if g.y == nil {
-			g.y, g.u = e.Vectors.NewPanels(rows, c.DFF), e.Vectors.NewPanels(rows, c.DModel)
+		g.y = sized(g.y, rows*c.DFF)
+		if g.u == nil {
+			g.out, g.u = e.Vectors.NewPanels(rows, c.DModel), e.Vectors.NewPanels(rows, c.DModel)
 		}
-		g.y.Reset(rows, c.DFF)
+		g.out.Reset(rows, c.DModel)
 		g.u.Reset(rows, c.DModel)
 	}
 	chunks := (rows + chunkRows - 1) / chunkRows
@@ -110,8 +111,9 @@ func (e *engine) layerBackward(layer int, g *Model, part Part) {
 	e.each(e.acts.rows, func(chunk, lo, hi int, s *scratch) {
 		e.gateBackward(layer, chunk, lo, hi, h, s, part)
 	})
-	if part == All { // before dx changes
-		e.addProducts(weightGradient{g.Layers[layer].Out, d, f, room.dx, d, room.y})
+	if part == All {
+		// W_outᵀ's, as yᵀ·dx: the narrow factor is the one to pack.
+		e.addProducts(weightGradient{g.Layers[layer].Out, f, d, room.y, f, room.out})
 	}
 	e.each(e.acts.rows, func(chunk, lo, hi int, s *scratch) {
 		for t := lo; t < hi; t++ {
@@ -147,7 +149,8 @@ func (e *engine) gateBackward(layer, chunk, lo, hi int, h []float32, s *scratch,
 	e.gateRows(layer, lo, hi, h, conv, y, s)
 	e.enter(packed.out, y)
 	if part == All {
-		setTerms(room.y, lo, y, f)
+		copy(room.y[lo*f:], y)
+		setTerms(room.out, lo, room.dx[lo*d:hi*d], d)
 	}
 	e.product(dy, f, vector.RowMajor(room.dx[lo*d:], d), hi-lo, packed.out.backward, false)
 	sums.scale = e.Vectors.Dot(dy, y)
@@ -217,12 +220,20 @@ type weightGradient struct {
 	x          *vector.Panels // [terms, cols]
 }
 
+// Rows of a weight gradient that are one piece of work: many read the packed
+// factor seldom, few keep all processors busy.
+const (
+	fewSumRows  = 48
+	manySumRows = 288
+)
+
 // addProducts adds a weight gradient up.
 func (e *engine) addProducts(w weightGradient) {
 	left := vector.Turned(w.dy, w.dyRow)
-	e.Pool.Run((w.rows+sumRows-1)/sumRows, func(i int) {
-		lo := i * sumRows
-		e.product(w.sum[lo*w.cols:], w.cols, left.From(lo), min(sumRows, w.rows-lo), w.x, true)
+	rows := max(fewSumRows, min(w.rows/(2*e.Pool.Width()), manySumRows))
+	e.Pool.Run((w.rows+rows-1)/rows, func(i int) {
+		lo := i * rows
+		e.product(w.sum[lo*w.cols:], w.cols, left.From(lo), min(rows, w.rows-lo), w.x, true)
 	})
 }
 
@@ -237,22 +248,25 @@ func (e *engine) addPartials(g *Layer, part Part) {
 	}
 }
 
-// finish turns the sums of products into gradients of the numbers: W_out's do not
-// hold the layer's scale yet, and rotated matrices were multiplied with rows that
-// are √block longer.
+// finish turns the sums of products into gradients of the numbers: W_out's are
+// turned and do not hold the layer's scale yet, and rotated matrices were
+// multiplied with rows that are √block longer.
 func (e *engine) finish(g *Model) {
-	for i := range g.Layers {
+	c := e.model.Config
+	d, f := c.DModel, c.DFF
+	e.Pool.Run(len(g.Layers), func(i int) {
 		l := &g.Layers[i]
 		in, out := float32(1), e.model.Layers[i].Scale[0]
-		if e.model.Config.Weights == tcn.WeightsQ2 {
-			in *= rotationShrink(e.model.Config.DModel)
-			out *= rotationShrink(e.model.Config.DFF)
+		if c.Weights == tcn.WeightsQ2 {
+			in *= rotationShrink(d)
+			out *= rotationShrink(f)
 		}
 		for c := range l.In {
 			l.In[c] *= in
 		}
-		for c := range l.Out {
-			l.Out[c] *= out
+		turned := slices.Clone(l.Out)
+		for at := range turned { // of [d_ff, d_model]
+			l.Out[at%d*f+at/d] = out * turned[at]
 		}
-	}
+	})
 }

@@ -140,7 +140,7 @@ func (e *engine) gateRows(layer, lo, hi int, h, conv, y []float32, s *scratch) {
 		}
 		e.taps(s.taps, layer, t, h, 2*f)
 		e.Kernels.Conv(out, s.taps, w)
-		e.Kernels.Gate(row, out, h[t*2*f+f:(t+1)*2*f])
+		e.Vectors.Gate(row, out, h[t*2*f+f:(t+1)*2*f])
 		e.dropout.apply(row, layer, t)
 	}
 }

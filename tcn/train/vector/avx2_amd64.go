@@ -49,6 +49,11 @@ func largestAVX2(x *float32, n int) float32
 //go:noescape
 func toStepsAVX2(out *float32, x *float32, n int, step float32)
 
+// gateAVX2 computes y[c] = SiLU(a[c])·σ(gates[c]).
+//
+//go:noescape
+func gateAVX2(y *float32, a *float32, gates *float32, n int)
+
 // gateBackwardAVX2 computes the gradients of SiLU(a[c])·σ(gates[c]) from that of the result.
 //
 //go:noescape

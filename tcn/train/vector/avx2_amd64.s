@@ -343,22 +343,20 @@ test:
 	VZEROUPPER
 	RET
 
-// func gateBackwardAVX2(da *float32, dg *float32, dy *float32, a *float32, gates *float32, n int)
+// func gateAVX2(y *float32, a *float32, gates *float32, n int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·gateBackwardAVX2(SB), NOSPLIT, $0-48
-	MOVQ da+0(FP), AX
-	MOVQ dg+8(FP), CX
-	MOVQ dy+16(FP), DX
-	MOVQ a+24(FP), BX
-	MOVQ gates+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-	SHLQ $0x02, DI
+TEXT ·gateAVX2(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ gates+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+	SHLQ $0x02, BX
 	JMP  test
 
 loop:
-	VMOVUPS      (BX)(R8*1), Y0
-	VMOVUPS      (SI)(R8*1), Y1
+	VMOVUPS      (CX)(SI*1), Y0
+	VMOVUPS      (DX)(SI*1), Y1
 	VXORPS       signAVX2<>+0(SB), Y0, Y2
 	VMOVUPS      expHighAVX2<>+0(SB), Y3
 	VMINPS       Y2, Y3, Y2
@@ -378,46 +376,34 @@ loop:
 	VFMADD213PS  c0AVX2<>+0(SB), Y2, Y4
 	VPSLLD       $0x17, Y3, Y3
 	VPADDD       Y3, Y4, Y4
-	VMOVUPS      c0AVX2<>+0(SB), Y2
-	VADDPS       Y2, Y4, Y4
-	VDIVPS       Y4, Y2, Y2
+	VADDPS       c0AVX2<>+0(SB), Y4, Y4
 	VXORPS       signAVX2<>+0(SB), Y1, Y1
-	VMOVUPS      expHighAVX2<>+0(SB), Y3
-	VMINPS       Y1, Y3, Y1
-	VMOVUPS      expLowAVX2<>+0(SB), Y3
-	VMAXPS       Y1, Y3, Y1
-	VMOVUPS      roundBigAVX2<>+0(SB), Y3
-	VFMADD231PS  log2EAVX2<>+0(SB), Y1, Y3
-	VSUBPS       roundBigAVX2<>+0(SB), Y3, Y4
-	VFNMADD231PS ln2HighAVX2<>+0(SB), Y4, Y1
-	VFNMADD231PS ln2LowAVX2<>+0(SB), Y4, Y1
-	VMOVUPS      c6AVX2<>+0(SB), Y4
-	VFMADD213PS  c5AVX2<>+0(SB), Y1, Y4
-	VFMADD213PS  c4AVX2<>+0(SB), Y1, Y4
-	VFMADD213PS  c3AVX2<>+0(SB), Y1, Y4
-	VFMADD213PS  c2AVX2<>+0(SB), Y1, Y4
-	VFMADD213PS  c0AVX2<>+0(SB), Y1, Y4
-	VFMADD213PS  c0AVX2<>+0(SB), Y1, Y4
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       Y3, Y4, Y4
-	VMOVUPS      c0AVX2<>+0(SB), Y1
-	VADDPS       Y1, Y4, Y4
-	VDIVPS       Y4, Y1, Y1
-	VMOVUPS      c0AVX2<>+0(SB), Y3
-	VMULPS       Y2, Y1, Y4
-	VMULPS       (DX)(R8*1), Y4, Y4
-	VSUBPS       Y2, Y3, Y2
-	VFMADD213PS  Y3, Y0, Y2
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      Y2, (AX)(R8*1)
-	VSUBPS       Y1, Y3, Y2
-	VMULPS       Y0, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      Y2, (CX)(R8*1)
-	ADDQ         $0x20, R8
+	VMOVUPS      expHighAVX2<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y1
+	VMOVUPS      expLowAVX2<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y1
+	VMOVUPS      roundBigAVX2<>+0(SB), Y2
+	VFMADD231PS  log2EAVX2<>+0(SB), Y1, Y2
+	VSUBPS       roundBigAVX2<>+0(SB), Y2, Y3
+	VFNMADD231PS ln2HighAVX2<>+0(SB), Y3, Y1
+	VFNMADD231PS ln2LowAVX2<>+0(SB), Y3, Y1
+	VMOVUPS      c6AVX2<>+0(SB), Y3
+	VFMADD213PS  c5AVX2<>+0(SB), Y1, Y3
+	VFMADD213PS  c4AVX2<>+0(SB), Y1, Y3
+	VFMADD213PS  c3AVX2<>+0(SB), Y1, Y3
+	VFMADD213PS  c2AVX2<>+0(SB), Y1, Y3
+	VFMADD213PS  c0AVX2<>+0(SB), Y1, Y3
+	VFMADD213PS  c0AVX2<>+0(SB), Y1, Y3
+	VPSLLD       $0x17, Y2, Y2
+	VPADDD       Y2, Y3, Y3
+	VADDPS       c0AVX2<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y4, Y4
+	VDIVPS       Y4, Y0, Y0
+	VMOVUPS      Y0, (AX)(SI*1)
+	ADDQ         $0x20, SI
 
 test:
-	CMPQ R8, DI
+	CMPQ SI, BX
 	JLT  loop
 	VZEROUPPER
 	RET
@@ -551,6 +537,85 @@ DATA c0AVX2<>+20(SB)/4, $0x3f800000
 DATA c0AVX2<>+24(SB)/4, $0x3f800000
 DATA c0AVX2<>+28(SB)/4, $0x3f800000
 GLOBL c0AVX2<>(SB), RODATA|NOPTR, $32
+
+// func gateBackwardAVX2(da *float32, dg *float32, dy *float32, a *float32, gates *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gateBackwardAVX2(SB), NOSPLIT, $0-48
+	MOVQ da+0(FP), AX
+	MOVQ dg+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ a+24(FP), BX
+	MOVQ gates+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SHLQ $0x02, DI
+	JMP  test
+
+loop:
+	VMOVUPS      (BX)(R8*1), Y0
+	VMOVUPS      (SI)(R8*1), Y1
+	VXORPS       signAVX2<>+0(SB), Y0, Y2
+	VMOVUPS      expHighAVX2<>+0(SB), Y3
+	VMINPS       Y2, Y3, Y2
+	VMOVUPS      expLowAVX2<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y2
+	VMOVUPS      roundBigAVX2<>+0(SB), Y3
+	VFMADD231PS  log2EAVX2<>+0(SB), Y2, Y3
+	VSUBPS       roundBigAVX2<>+0(SB), Y3, Y4
+	VFNMADD231PS ln2HighAVX2<>+0(SB), Y4, Y2
+	VFNMADD231PS ln2LowAVX2<>+0(SB), Y4, Y2
+	VMOVUPS      c6AVX2<>+0(SB), Y4
+	VFMADD213PS  c5AVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  c4AVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  c3AVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  c2AVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  c0AVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  c0AVX2<>+0(SB), Y2, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VADDPS       c0AVX2<>+0(SB), Y4, Y4
+	VMOVUPS      c0AVX2<>+0(SB), Y2
+	VDIVPS       Y4, Y2, Y2
+	VXORPS       signAVX2<>+0(SB), Y1, Y1
+	VMOVUPS      expHighAVX2<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      expLowAVX2<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMOVUPS      roundBigAVX2<>+0(SB), Y3
+	VFMADD231PS  log2EAVX2<>+0(SB), Y1, Y3
+	VSUBPS       roundBigAVX2<>+0(SB), Y3, Y4
+	VFNMADD231PS ln2HighAVX2<>+0(SB), Y4, Y1
+	VFNMADD231PS ln2LowAVX2<>+0(SB), Y4, Y1
+	VMOVUPS      c6AVX2<>+0(SB), Y4
+	VFMADD213PS  c5AVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  c4AVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  c3AVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  c2AVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  c0AVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  c0AVX2<>+0(SB), Y1, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VADDPS       c0AVX2<>+0(SB), Y4, Y4
+	VMOVUPS      c0AVX2<>+0(SB), Y1
+	VDIVPS       Y4, Y1, Y1
+	VMOVUPS      c0AVX2<>+0(SB), Y3
+	VMULPS       Y2, Y1, Y4
+	VMULPS       (DX)(R8*1), Y4, Y4
+	VSUBPS       Y2, Y3, Y2
+	VFMADD213PS  Y3, Y0, Y2
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      Y2, (AX)(R8*1)
+	VSUBPS       Y1, Y3, Y2
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      Y2, (CX)(R8*1)
+	ADDQ         $0x20, R8
+
+test:
+	CMPQ R8, DI
+	JLT  loop
+	VZEROUPPER
+	RET
 
 // func exponentialsAVX2(out *float32, x *float32, n int, shift float32) float32
 // Requires: AVX, AVX2, FMA3, SSE

@@ -54,6 +54,11 @@ func largestAVX512(x *float32, n int) float32
 //go:noescape
 func toStepsAVX512(out *float32, x *float32, n int, step float32)
 
+// gateAVX512 computes y[c] = SiLU(a[c])·σ(gates[c]).
+//
+//go:noescape
+func gateAVX512(y *float32, a *float32, gates *float32, n int)
+
 // gateBackwardAVX512 computes the gradients of SiLU(a[c])·σ(gates[c]) from that of the result.
 //
 //go:noescape

@@ -503,22 +503,20 @@ test:
 	VZEROUPPER
 	RET
 
-// func gateBackwardAVX512(da *float32, dg *float32, dy *float32, a *float32, gates *float32, n int)
+// func gateAVX512(y *float32, a *float32, gates *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·gateBackwardAVX512(SB), NOSPLIT, $0-48
-	MOVQ da+0(FP), AX
-	MOVQ dg+8(FP), CX
-	MOVQ dy+16(FP), DX
-	MOVQ a+24(FP), BX
-	MOVQ gates+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-	SHLQ $0x02, DI
+TEXT ·gateAVX512(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ gates+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+	SHLQ $0x02, BX
 	JMP  test
 
 loop:
-	VMOVUPS      (BX)(R8*1), Z0
-	VMOVUPS      (SI)(R8*1), Z1
+	VMOVUPS      (CX)(SI*1), Z0
+	VMOVUPS      (DX)(SI*1), Z1
 	VXORPS       signAVX512<>+0(SB), Z0, Z2
 	VMOVUPS      expHighAVX512<>+0(SB), Z3
 	VMINPS       Z2, Z3, Z2
@@ -538,46 +536,34 @@ loop:
 	VFMADD213PS  c0AVX512<>+0(SB), Z2, Z4
 	VPSLLD       $0x17, Z3, Z3
 	VPADDD       Z3, Z4, Z4
-	VMOVUPS      c0AVX512<>+0(SB), Z2
-	VADDPS       Z2, Z4, Z4
-	VDIVPS       Z4, Z2, Z2
+	VADDPS       c0AVX512<>+0(SB), Z4, Z4
 	VXORPS       signAVX512<>+0(SB), Z1, Z1
-	VMOVUPS      expHighAVX512<>+0(SB), Z3
-	VMINPS       Z1, Z3, Z1
-	VMOVUPS      expLowAVX512<>+0(SB), Z3
-	VMAXPS       Z1, Z3, Z1
-	VMOVUPS      roundBigAVX512<>+0(SB), Z3
-	VFMADD231PS  log2EAVX512<>+0(SB), Z1, Z3
-	VSUBPS       roundBigAVX512<>+0(SB), Z3, Z4
-	VFNMADD231PS ln2HighAVX512<>+0(SB), Z4, Z1
-	VFNMADD231PS ln2LowAVX512<>+0(SB), Z4, Z1
-	VMOVUPS      c6AVX512<>+0(SB), Z4
-	VFMADD213PS  c5AVX512<>+0(SB), Z1, Z4
-	VFMADD213PS  c4AVX512<>+0(SB), Z1, Z4
-	VFMADD213PS  c3AVX512<>+0(SB), Z1, Z4
-	VFMADD213PS  c2AVX512<>+0(SB), Z1, Z4
-	VFMADD213PS  c0AVX512<>+0(SB), Z1, Z4
-	VFMADD213PS  c0AVX512<>+0(SB), Z1, Z4
-	VPSLLD       $0x17, Z3, Z3
-	VPADDD       Z3, Z4, Z4
-	VMOVUPS      c0AVX512<>+0(SB), Z1
-	VADDPS       Z1, Z4, Z4
-	VDIVPS       Z4, Z1, Z1
-	VMOVUPS      c0AVX512<>+0(SB), Z3
-	VMULPS       Z2, Z1, Z4
-	VMULPS       (DX)(R8*1), Z4, Z4
-	VSUBPS       Z2, Z3, Z2
-	VFMADD213PS  Z3, Z0, Z2
-	VMULPS       Z4, Z2, Z2
-	VMOVUPS      Z2, (AX)(R8*1)
-	VSUBPS       Z1, Z3, Z2
-	VMULPS       Z0, Z2, Z2
-	VMULPS       Z4, Z2, Z2
-	VMOVUPS      Z2, (CX)(R8*1)
-	ADDQ         $0x40, R8
+	VMOVUPS      expHighAVX512<>+0(SB), Z2
+	VMINPS       Z1, Z2, Z1
+	VMOVUPS      expLowAVX512<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z1
+	VMOVUPS      roundBigAVX512<>+0(SB), Z2
+	VFMADD231PS  log2EAVX512<>+0(SB), Z1, Z2
+	VSUBPS       roundBigAVX512<>+0(SB), Z2, Z3
+	VFNMADD231PS ln2HighAVX512<>+0(SB), Z3, Z1
+	VFNMADD231PS ln2LowAVX512<>+0(SB), Z3, Z1
+	VMOVUPS      c6AVX512<>+0(SB), Z3
+	VFMADD213PS  c5AVX512<>+0(SB), Z1, Z3
+	VFMADD213PS  c4AVX512<>+0(SB), Z1, Z3
+	VFMADD213PS  c3AVX512<>+0(SB), Z1, Z3
+	VFMADD213PS  c2AVX512<>+0(SB), Z1, Z3
+	VFMADD213PS  c0AVX512<>+0(SB), Z1, Z3
+	VFMADD213PS  c0AVX512<>+0(SB), Z1, Z3
+	VPSLLD       $0x17, Z2, Z2
+	VPADDD       Z2, Z3, Z3
+	VADDPS       c0AVX512<>+0(SB), Z3, Z3
+	VMULPS       Z3, Z4, Z4
+	VDIVPS       Z4, Z0, Z0
+	VMOVUPS      Z0, (AX)(SI*1)
+	ADDQ         $0x40, SI
 
 test:
-	CMPQ R8, DI
+	CMPQ SI, BX
 	JLT  loop
 	VZEROUPPER
 	RET
@@ -815,6 +801,85 @@ DATA c0AVX512<>+52(SB)/4, $0x3f800000
 DATA c0AVX512<>+56(SB)/4, $0x3f800000
 DATA c0AVX512<>+60(SB)/4, $0x3f800000
 GLOBL c0AVX512<>(SB), RODATA|NOPTR, $64
+
+// func gateBackwardAVX512(da *float32, dg *float32, dy *float32, a *float32, gates *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·gateBackwardAVX512(SB), NOSPLIT, $0-48
+	MOVQ da+0(FP), AX
+	MOVQ dg+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ a+24(FP), BX
+	MOVQ gates+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SHLQ $0x02, DI
+	JMP  test
+
+loop:
+	VMOVUPS      (BX)(R8*1), Z0
+	VMOVUPS      (SI)(R8*1), Z1
+	VXORPS       signAVX512<>+0(SB), Z0, Z2
+	VMOVUPS      expHighAVX512<>+0(SB), Z3
+	VMINPS       Z2, Z3, Z2
+	VMOVUPS      expLowAVX512<>+0(SB), Z3
+	VMAXPS       Z2, Z3, Z2
+	VMOVUPS      roundBigAVX512<>+0(SB), Z3
+	VFMADD231PS  log2EAVX512<>+0(SB), Z2, Z3
+	VSUBPS       roundBigAVX512<>+0(SB), Z3, Z4
+	VFNMADD231PS ln2HighAVX512<>+0(SB), Z4, Z2
+	VFNMADD231PS ln2LowAVX512<>+0(SB), Z4, Z2
+	VMOVUPS      c6AVX512<>+0(SB), Z4
+	VFMADD213PS  c5AVX512<>+0(SB), Z2, Z4
+	VFMADD213PS  c4AVX512<>+0(SB), Z2, Z4
+	VFMADD213PS  c3AVX512<>+0(SB), Z2, Z4
+	VFMADD213PS  c2AVX512<>+0(SB), Z2, Z4
+	VFMADD213PS  c0AVX512<>+0(SB), Z2, Z4
+	VFMADD213PS  c0AVX512<>+0(SB), Z2, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VADDPS       c0AVX512<>+0(SB), Z4, Z4
+	VMOVUPS      c0AVX512<>+0(SB), Z2
+	VDIVPS       Z4, Z2, Z2
+	VXORPS       signAVX512<>+0(SB), Z1, Z1
+	VMOVUPS      expHighAVX512<>+0(SB), Z3
+	VMINPS       Z1, Z3, Z1
+	VMOVUPS      expLowAVX512<>+0(SB), Z3
+	VMAXPS       Z1, Z3, Z1
+	VMOVUPS      roundBigAVX512<>+0(SB), Z3
+	VFMADD231PS  log2EAVX512<>+0(SB), Z1, Z3
+	VSUBPS       roundBigAVX512<>+0(SB), Z3, Z4
+	VFNMADD231PS ln2HighAVX512<>+0(SB), Z4, Z1
+	VFNMADD231PS ln2LowAVX512<>+0(SB), Z4, Z1
+	VMOVUPS      c6AVX512<>+0(SB), Z4
+	VFMADD213PS  c5AVX512<>+0(SB), Z1, Z4
+	VFMADD213PS  c4AVX512<>+0(SB), Z1, Z4
+	VFMADD213PS  c3AVX512<>+0(SB), Z1, Z4
+	VFMADD213PS  c2AVX512<>+0(SB), Z1, Z4
+	VFMADD213PS  c0AVX512<>+0(SB), Z1, Z4
+	VFMADD213PS  c0AVX512<>+0(SB), Z1, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VADDPS       c0AVX512<>+0(SB), Z4, Z4
+	VMOVUPS      c0AVX512<>+0(SB), Z1
+	VDIVPS       Z4, Z1, Z1
+	VMOVUPS      c0AVX512<>+0(SB), Z3
+	VMULPS       Z2, Z1, Z4
+	VMULPS       (DX)(R8*1), Z4, Z4
+	VSUBPS       Z2, Z3, Z2
+	VFMADD213PS  Z3, Z0, Z2
+	VMULPS       Z4, Z2, Z2
+	VMOVUPS      Z2, (AX)(R8*1)
+	VSUBPS       Z1, Z3, Z2
+	VMULPS       Z0, Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VMOVUPS      Z2, (CX)(R8*1)
+	ADDQ         $0x40, R8
+
+test:
+	CMPQ R8, DI
+	JLT  loop
+	VZEROUPPER
+	RET
 
 // func exponentialsAVX512(out *float32, x *float32, n int, shift float32) float32
 // Requires: AVX, AVX512DQ, AVX512F, SSE

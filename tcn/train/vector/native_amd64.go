@@ -12,7 +12,7 @@ func native() []*Set {
 			tiles: []tile{{12, tile12AVX512}, {4, tile4AVX512}, {1, tile1AVX512}},
 			rows: rowFuncs{
 				dotAVX512, tripleDotAVX512, addProductAVX512, multiplyAVX512, normBackwardAVX512,
-				largestAVX512, toStepsAVX512, gateBackwardAVX512, exponentialsAVX512,
+				largestAVX512, toStepsAVX512, gateAVX512, gateBackwardAVX512, exponentialsAVX512,
 			},
 		})
 	}
@@ -22,7 +22,7 @@ func native() []*Set {
 			tiles: []tile{{6, tile6AVX2}, {1, tile1AVX2}},
 			rows: rowFuncs{
 				dotAVX2, tripleDotAVX2, addProductAVX2, multiplyAVX2, normBackwardAVX2,
-				largestAVX2, toStepsAVX2, gateBackwardAVX2, exponentialsAVX2,
+				largestAVX2, toStepsAVX2, gateAVX2, gateBackwardAVX2, exponentialsAVX2,
 			},
 		})
 	}

@@ -47,6 +47,7 @@ type rowFuncs struct {
 	normBackward func(dx, dgain, dy, x, gain *float32, n int, inverse, shrink float32)
 	largest      func(x *float32, n int) float32
 	toSteps      func(out, x *float32, n int, step float32)
+	gate         func(y, a, g *float32, n int)
 	gateBackward func(da, dg, dy, a, g *float32, n int)
 	exponentials func(out, x *float32, n int, shift float32) float32
 }
@@ -184,6 +185,20 @@ func (s *Set) ToInt8Steps(out, x []float32) {
 	}
 	for c := n; c < len(x); c++ {
 		out[c] = step * float32(math.RoundToEven(float64(x[c]/step)))
+	}
+}
+
+// Gate computes y = SiLU(a)·σ(g).
+//
+//	y, a, g [n]; y may be a or g
+func (s *Set) Gate(y, a, g []float32) {
+	a, g = a[:len(y)], g[:len(y)]
+	n := s.whole(len(y))
+	if n > 0 {
+		s.rows.gate(&y[0], &a[0], &g[0], n)
+	}
+	for c := n; c < len(y); c++ {
+		y[c] = a[c] * sigmoid(a[c]) * sigmoid(g[c])
 	}
 }
 

@@ -163,9 +163,12 @@ func checkGate(t *testing.T, s *vector.Set, random *rand.Rand, n int) {
 	a[0] = -200 // where e^-a would be infinite
 	da, dg := make([]float32, n), make([]float32, n)
 	s.GateBackward(da, dg, dy, a, g)
+	y := make([]float32, n)
+	s.Gate(y, a, g)
 	const h = 1e-5
 	for c := range n {
 		at, gate0, slope := float64(a[c]), float64(g[c]), float64(dy[c])
+		near(t, "gate", y[c], gate(at, gate0), 4)
 		near(t, "da", da[c], slope*(gate(at+h, gate0)-gate(at-h, gate0))/(2*h), 4)
 		near(t, "dg", dg[c], slope*(gate(at, gate0+h)-gate(at, gate0-h))/(2*h), 4)
 	}

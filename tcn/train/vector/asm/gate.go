@@ -6,6 +6,22 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// gate writes y = SiLU(a)·σ(g).
+func gate(l *level) {
+	l.function("gate", "func(y, a, gates *float32, n int)", "computes y[c] = SiLU(a[c])·σ(gates[c]).")
+	y, a, g, n := parameter("y"), parameter("a"), parameter("gates"), parameter("n")
+	l.eachVector(n, func(offset reg.GPVirtual) {
+		left, right := l.load(indexed(a, offset)), l.load(indexed(g, offset))
+		// One division for both: a / ((1+e^-a)·(1+e^-g)). Where the product is
+		// infinite the result is 0, which it is but for 2^-127.
+		lower, upper := onePlusExp(l, left), onePlusExp(l, right)
+		VMULPS(upper, lower, lower)
+		VDIVPS(lower, left, left)
+		VMOVUPS(left, indexed(y, offset))
+	})
+	end()
+}
+
 // gateBackward writes the gradients of y = SiLU(a)·σ(g):
 //
 //	da = dy·σ(g)·σ(a)·(1 + a·(1-σ(a)))
@@ -53,12 +69,18 @@ func exponentials(l *level) {
 
 // sigmoid writes 1/(1+e^-v).
 func sigmoid(l *level, v reg.VecVirtual) reg.VecVirtual {
-	x := l.vector()
-	VXORPS(l.constantBits("sign", 1<<31), v, x)
-	e, one := exp(l, x), l.load(l.constant("c0", 1))
-	VADDPS(one, e, e)
+	e, one := onePlusExp(l, v), l.load(l.constant("c0", 1))
 	VDIVPS(e, one, one)
 	return one
+}
+
+// onePlusExp writes 1+e^-v.
+func onePlusExp(l *level, v reg.VecVirtual) reg.VecVirtual {
+	x := l.vector()
+	VXORPS(l.constantBits("sign", 1<<31), v, x)
+	e := exp(l, x)
+	VADDPS(l.constant("c0", 1), e, e)
+	return e
 }
 
 // The range of exp: e^-87 is the least that is not denormal, e^88 the largest

@@ -46,6 +46,7 @@ func main() {
 		tile(l, rows)
 	}
 	rowOperations(l)
+	gate(l)
 	gateBackward(l)
 	exponentials(l)
 	fusedPeak(l)
