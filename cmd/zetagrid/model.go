@@ -21,13 +21,14 @@ import (
 
 // modelCmd groups what works on model folders.
 type modelCmd struct {
-	Import   modelImportCmd  `cmd:"" help:"Make a model folder of a model's own files."`
-	Init     modelInitCmd    `cmd:"" help:"Make a model folder of random weights."`
-	Train    modelTrainCmd   `cmd:"" help:"Train a small model from text."`
-	Quantize quantizeCmd     `cmd:"" help:"Make a model folder of 2-bit weights of one of float32 weights."`
-	Inspect  modelInspectCmd `cmd:"" help:"Show what a model folder holds."`
-	Expand   modelExpandCmd  `cmd:"" help:"Grow a model by blocks of the same tiles."`
-	Verify   modelVerifyCmd  `cmd:"" help:"Rehash a model folder and name the first bad file."`
+	Import    modelImportCmd    `cmd:"" help:"Make a model folder of a model's own files."`
+	Init      modelInitCmd      `cmd:"" help:"Make a model folder of random weights."`
+	Train     modelTrainCmd     `cmd:"" help:"Train a small model from text."`
+	Quantize  quantizeCmd       `cmd:"" help:"Make a model folder of 2-bit weights of one of float32 weights."`
+	Inspect   modelInspectCmd   `cmd:"" help:"Show what a model folder holds."`
+	Expand    modelExpandCmd    `cmd:"" help:"Grow a model by blocks of the same tiles."`
+	Stabilize modelStabilizeCmd `cmd:"" help:"Train the small parameters of an expanded model."`
+	Verify    modelVerifyCmd    `cmd:"" help:"Rehash a model folder and name the first bad file."`
 }
 
 // modelImportCmd groups the importers.

@@ -116,8 +116,11 @@ func (c *modelTrainCmd) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return errors.Join(err, session.close())
 	}
-	err = session.run(ctx, s)
-	return errors.Join(err, session.close())
+	_, id, err := session.run(ctx, s)
+	if err = errors.Join(err, session.close()); err != nil {
+		return err
+	}
+	return c.report(s, id)
 }
 
 // begin readies a training from the beginning.

@@ -6,11 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/ipfs/go-cid"
 
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/eval"
@@ -31,11 +36,13 @@ const timedSteps = 5
 // trainSession is one run of a training: its files, its log and its clock.
 type trainSession struct {
 	out      outFlags
+	again    string // what to do after an interruption; "": resume
 	flags    trainFlags
 	facts    trainFacts
 	trainer  *train.Trainer
 	corpus   *train.Corpus
 	template *modelfile.Template
+	ancestry map[string]string // provenance of the model that this one began with
 	closers  []io.Closer
 	pool     *kernel.Pool
 	peak     float64 // fused multiply-adds a second, of all processors
@@ -76,7 +83,7 @@ func (t *trainSession) load(named string, part train.Part) (*train.Model, error)
 	}
 	t.closers = append(t.closers, file)
 	manifest, _ := folder.Model()
-	t.template = &manifest.Template
+	t.template, t.ancestry = &manifest.Template, manifest.Provenance
 	return model, nil
 }
 
@@ -121,55 +128,58 @@ func vectorSet() (*vector.Set, error) {
 }
 
 // fusedPeak measures the fused multiply-adds a second of all processors, in
-// registers; 0 where there is no assembly.
+// registers; 0 where there is no assembly. Each takes the best of many bursts,
+// too short for other programs to be in all of them.
 func fusedPeak(set *vector.Set) float64 {
-	const rounds = 1 << 20
-	best := 0.0
-	for range 5 {
-		began := time.Now()
-		var group sync.WaitGroup
-		counts := make([]int64, runtime.GOMAXPROCS(0))
-		for i := range counts {
-			group.Go(func() { counts[i], _ = set.FusedPeak(rounds) })
-		}
-		group.Wait()
-		total := int64(0)
-		for _, n := range counts {
-			total += n
-		}
-		best = max(best, float64(total)/time.Since(began).Seconds())
+	const rounds, bursts = 1 << 14, 200
+	var group sync.WaitGroup
+	best := make([]float64, runtime.GOMAXPROCS(0))
+	for i := range best {
+		group.Go(func() {
+			for range bursts {
+				began := time.Now()
+				n, _ := set.FusedPeak(rounds)
+				best[i] = max(best[i], float64(n)/time.Since(began).Seconds())
+			}
+		})
 	}
-	return best
+	group.Wait()
+	sum := 0.0
+	for _, rate := range best {
+		sum += rate
+	}
+	return sum
 }
 
-// run trains to the end, writes the folder and reports.
-func (t *trainSession) run(ctx context.Context, s *streams) (err error) {
+// run trains to the end and writes the folder. It returns the score on what is
+// held out, if anything is.
+func (t *trainSession) run(ctx context.Context, s *streams) (score eval.Score, id cid.Cid, err error) {
 	if t.log, err = openTrainLog(t.logFile(), t.trainer.Steps()); err != nil {
-		return err
+		return nil, cid.Undef, err
 	}
 	defer func() { err = errors.Join(err, t.log.close()) }()
 	t.introduce(s)
 	t.pool.Begin()
 	defer t.pool.End()
 	if err := t.steps(ctx, s); err != nil {
-		return err
+		return nil, cid.Undef, err
 	}
 	if err := t.save(); err != nil { // what is left can be stopped too
-		return err
+		return nil, cid.Undef, err
 	}
-	score, err := t.heldOut(ctx, 0)
-	if err != nil {
-		return err
+	if score, err = t.heldOut(ctx, 0); err != nil {
+		return nil, cid.Undef, err
 	}
 	if score != nil {
 		s.note("held out: %.4f ± %.4f bits per byte (%d bytes)", score.BitsPerByte(), score.StandardError(), score.Bytes())
 	}
 	if t.flags.Plot != "" {
 		if err := plotTraining(t.flags.Plot, t.log.lines); err != nil {
-			return err
+			return nil, cid.Undef, err
 		}
 	}
-	return t.write(ctx, s, score)
+	id, err = t.write(ctx, s, score)
+	return score, id, err
 }
 
 // introduce says what is about to be trained.
@@ -265,8 +275,11 @@ func (t *trainSession) heldOut(ctx context.Context, bytes int) (eval.Score, erro
 	return t.trainer.HeldOut(ctx, bytes)
 }
 
-// save writes the checkpoint.
+// save writes the checkpoint, if the training can go on from one.
 func (t *trainSession) save() error {
+	if t.again != "" {
+		return nil
+	}
 	t.facts.Seconds = t.before + time.Since(t.began).Seconds()
 	facts, err := json.Marshal(t.facts)
 	if err != nil {
@@ -277,37 +290,38 @@ func (t *trainSession) save() error {
 
 // interrupted leaves a checkpoint and says how to go on.
 func (t *trainSession) interrupted(ctx context.Context) error {
+	stopped := fmt.Errorf("%w after step %d of %d", context.Cause(ctx), t.trainer.Steps(), t.trainer.Options().Steps)
+	if t.again != "" {
+		return &remedy{stopped, t.again}
+	}
 	if t.trainer.Options().Steps == train.MaxSteps {
 		return context.Cause(ctx) // too early to be worth keeping
 	}
 	if err := t.save(); err != nil {
-		return errors.Join(context.Cause(ctx), err)
+		return errors.Join(stopped, err)
 	}
-	return &remedy{
-		fmt.Errorf("%w after step %d of %d", context.Cause(ctx), t.trainer.Steps(), t.trainer.Options().Steps),
-		"zetagrid model train --resume --out " + t.out.Out + " goes on",
-	}
+	return &remedy{stopped, "zetagrid model train --resume --out " + t.out.Out + " goes on"}
 }
 
 // write makes the model folder and removes the checkpoint.
-func (t *trainSession) write(ctx context.Context, s *streams, score eval.Score) error {
+func (t *trainSession) write(ctx context.Context, s *streams, score eval.Score) (cid.Cid, error) {
 	report := modelProgress(s)
 	id, err := train.Write(ctx, t.out.Out, t.trainer.Model(), t.template, t.provenance(score), report.update)
 	report.end()
 	if err != nil {
-		return err
+		return cid.Undef, err
 	}
 	if err := os.Remove(t.checkpointFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+		return cid.Undef, err
 	}
-	return t.out.report(s, id)
+	return id, nil
 }
 
 // provenance is what the manifest says about how the model came to be.
 func (t *trainSession) provenance(score eval.Score) map[string]string {
 	o := t.trainer.Options()
 	facts := map[string]string{
-		"source": "trained", "command": clip(t.facts.Command, modelfile.ProvenanceValueBytes),
+		"source": t.source(), "command": clip(t.facts.Command, modelfile.ProvenanceValueBytes),
 		"seed": strconv.FormatUint(o.Seed, 10), "steps": strconv.Itoa(t.trainer.Steps()),
 		"bytes_trained":      strconv.Itoa(t.trainer.Steps() * o.Batch * o.Sequence * o.Accumulate),
 		"train_bytes":        strconv.Itoa(t.corpus.TrainBytes()),
@@ -333,14 +347,29 @@ func (t *trainSession) provenance(score eval.Score) map[string]string {
 	if score != nil {
 		facts["held_out_bits_per_byte"] = fmt.Sprintf("%.5f ± %.5f", score.BitsPerByte(), score.StandardError())
 	}
+	const most = 24 // of the texts, one entry each
 	for i, origin := range t.corpus.Origins() {
-		if i == 32 {
+		if i == most {
 			facts["data_more"] = strconv.Itoa(len(t.corpus.Origins()) - i)
 			break
 		}
-		facts[fmt.Sprintf("data_%02d", i)] = clip(fmt.Sprintf("%s: %d bytes, sha256 %s, %s", origin.Name, origin.Bytes, origin.SHA256, origin.Use), modelfile.ProvenanceValueBytes)
+		facts[fmt.Sprintf("data_%02d", i)] = clip(fmt.Sprintf("%s: %d bytes, sha256 %s, %s", filepath.Base(origin.Name), origin.Bytes, origin.SHA256, origin.Use), modelfile.ProvenanceValueBytes)
+	}
+	for _, key := range slices.Sorted(maps.Keys(t.ancestry)) {
+		name := "from_" + key
+		if len(facts) < modelfile.ProvenanceEntries && len(name) <= modelfile.ProvenanceKeyBytes {
+			facts[name] = t.ancestry[key]
+		}
 	}
 	return facts
+}
+
+// source is the kind of training, as provenance names it.
+func (t *trainSession) source() string {
+	if t.trainer.Options().Part == train.Small {
+		return "stabilized"
+	}
+	return "trained"
 }
 
 // clip cuts text to at most n bytes.

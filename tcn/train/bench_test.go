@@ -13,25 +13,27 @@ import (
 	"github.com/zetagrid/zetagrid/tcn/train/vector"
 )
 
-// peakOf is the multiplications a second of all processors, in registers.
+// peakOf is the multiplications a second of all processors, in registers: each
+// takes the best of many short bursts.
 func peakOf(set *vector.Set) float64 {
-	const rounds = 1 << 20
-	best := 0.0
-	for range 5 {
-		began := time.Now()
-		var group sync.WaitGroup
-		counts := make([]int64, runtime.GOMAXPROCS(0))
-		for i := range counts {
-			group.Go(func() { counts[i], _ = set.FusedPeak(rounds) })
-		}
-		group.Wait()
-		total := int64(0)
-		for _, n := range counts {
-			total += n
-		}
-		best = max(best, float64(total)/time.Since(began).Seconds())
+	const rounds, bursts = 1 << 14, 200
+	var group sync.WaitGroup
+	best := make([]float64, runtime.GOMAXPROCS(0))
+	for i := range best {
+		group.Go(func() {
+			for range bursts {
+				began := time.Now()
+				n, _ := set.FusedPeak(rounds)
+				best[i] = max(best[i], float64(n)/time.Since(began).Seconds())
+			}
+		})
 	}
-	return best
+	group.Wait()
+	sum := 0.0
+	for _, rate := range best {
+		sum += rate
+	}
+	return sum
 }
 
 // BenchmarkStep measures an optimizer step of the command line's default model:
