@@ -40,7 +40,8 @@ const stateTensor = "state"
 var kept = []string{"value", "first", "second"}
 
 // Save writes a checkpoint as name: beside it first, and it replaces what was
-// there only when it is whole and on the disk. Errors: those of the file system.
+// there only when it is whole and on the disk. Errors: [ErrCheckpoint] for a run
+// past [StateBytes], those of the file system.
 func (t *Trainer) Save(name string, run json.RawMessage) (err error) {
 	state, err := json.Marshal(Checkpoint{
 		Version: checkpointVersion, Config: t.model.Config, Options: t.options,
@@ -48,6 +49,9 @@ func (t *Trainer) Save(name string, run json.RawMessage) (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	if len(state) > StateBytes {
+		return fmt.Errorf("%w: a description of %d bytes, limit %d", ErrCheckpoint, len(state), StateBytes)
 	}
 	specs := []safetensors.Spec{{Name: stateTensor, Type: element.U8, Shape: []int{len(state)}}}
 	layout, err := safetensors.Plan(append(specs, checkpointSpecs(t.model, t.options.Part)...))
