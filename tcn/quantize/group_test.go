@@ -81,7 +81,7 @@ func TestGroupExperiment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	is, err := rounding.Measure(t.Context(), c, m, codes, h)
+	is, err := rounding.Measure(t.Context(), c, m, h, codes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,8 +93,8 @@ func TestGroupExperiment(t *testing.T) {
 			u := m.Values[r*cols : (r+1)*cols]
 			sum += under.error(u, under.round(u, group, true))
 		}
-		if group == cols && math.Abs(sum/is.Output-1) > 0.1 {
-			t.Errorf("error %v, the product's %v", sum, is.Output)
+		if group == cols && math.Abs(sum/is[0].Output-1) > 0.1 {
+			t.Errorf("error %v, the product's %v", sum, is[0].Output)
 		}
 		if sum > last {
 			t.Errorf("groups of %d: error %v, larger groups %v", group, sum, last)

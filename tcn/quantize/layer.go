@@ -151,15 +151,11 @@ func (j *job) chooseUnder(m *matrixWork, h *rounding.Hessian) (a, b []float32, e
 			return nil, nil, err
 		}
 	}
-	was, err := rounding.Measure(ctx, c, m.rotated, nearest, h)
+	errs, err := rounding.Measure(ctx, c, m.rotated, h, nearest, codes)
 	if err != nil {
 		return nil, nil, err
 	}
-	is, err := rounding.Measure(ctx, c, m.rotated, codes, h)
-	if err != nil {
-		return nil, nil, err
-	}
-	m.report.set(was, is, codes)
+	m.report.set(errs[0], errs[1], codes)
 	if j.RepairRank == 0 {
 		return nil, nil, nil
 	}
@@ -167,7 +163,7 @@ func (j *job) chooseUnder(m *matrixWork, h *rounding.Hessian) (a, b []float32, e
 	if err != nil {
 		return nil, nil, err
 	}
-	m.report.RepairedError = new(left / max(is.OutputOf, minimal))
+	m.report.RepairedError = new(left / max(errs[1].OutputOf, minimal))
 	cols := m.rotated.Cols
 	for r := range j.RepairRank { // a Soul reads the row before it is rotated
 		row := a[r*cols : (r+1)*cols]

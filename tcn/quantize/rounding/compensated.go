@@ -50,6 +50,7 @@ type tile struct {
 	w          []float32 // [rows, cols], levels
 	scale      []float32 // [rows]
 	exact      []bool    // rows that are as they should be
+	uu, uw, ww []float64 // [rows], u·H·uᵀ, u·H·wᵀ, w·H·wᵀ
 	codes      []byte    // [cols], room
 	y          []float32 // [rows, blockCols], room
 	packed     []float32 // [rows, cols], room
@@ -58,7 +59,9 @@ type tile struct {
 
 func newTile(c Compute, h *Hessian, m Matrix, lo, hi int) *tile {
 	n := (hi - lo) * m.Cols
+	sums := make([]float64, 3*(hi-lo))
 	return &tile{
+		uu: sums[:hi-lo], uw: sums[hi-lo : 2*(hi-lo)], ww: sums[2*(hi-lo):],
 		c: c, h: h, lo: lo, rows: hi - lo, cols: m.Cols,
 		u: m.Values[lo*m.Cols : hi*m.Cols],
 		e: make([]float32, n), w: make([]float32, n),
@@ -135,6 +138,7 @@ func (t *tile) compensateRow(i, a, b int) {
 
 // refine fits the scales, and then in turn changes codes and fits them again.
 func (t *tile) refine(sweeps int) {
+	t.products(t.u, func(i, k int, y float32) { t.uu[i] += float64(y) * float64(t.u[i*t.cols+k]) })
 	last := t.refit()
 	for range sweeps {
 		t.descend()
@@ -149,23 +153,25 @@ func (t *tile) refine(sweeps int) {
 // refit gives every row the scale that makes its error under H least for its
 // codes, and returns the sum of those errors.
 func (t *tile) refit() float64 {
-	uw, ww := make([]float64, t.rows), make([]float64, t.rows)
+	clear(t.uw)
+	clear(t.ww)
 	t.products(t.w, func(i, k int, y float32) {
 		at := i*t.cols + k
-		uw[i] += float64(y) * float64(t.u[at])
-		ww[i] += float64(y) * float64(t.w[at])
+		t.uw[i] += float64(y) * float64(t.u[at])
+		t.ww[i] += float64(y) * float64(t.w[at])
 	})
-	for i := range t.rows {
-		if t.exact[i] || ww[i] <= 0 || uw[i] <= 0 {
-			continue // a scale that is not positive would turn the codes round
-		}
-		t.scale[i] = float32(uw[i] / ww[i])
-		for k := range t.cols {
-			t.set(i, k, t.w[i*t.cols+k])
-		}
-	}
 	total := 0.0
-	t.products(t.e, func(i, k int, y float32) { total += float64(y) * float64(t.e[i*t.cols+k]) })
+	for i := range t.rows {
+		uw, ww := t.uw[i], t.ww[i]
+		if !t.exact[i] && uw > 0 && ww > 0 { // a scale that is not positive would turn the codes round
+			t.scale[i] = float32(uw / ww)
+			for k := range t.cols {
+				t.set(i, k, t.w[i*t.cols+k])
+			}
+		}
+		s := float64(t.scale[i])
+		total += max(0, t.uu[i]-2*s*uw+s*s*ww)
+	}
 	return total
 }
 

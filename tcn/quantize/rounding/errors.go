@@ -2,7 +2,7 @@ package rounding
 
 import (
 	"context"
-	"sync"
+	"slices"
 )
 
 // Errors are sums over a matrix, for its relative errors. They add up.
@@ -25,35 +25,45 @@ func ratio(a, b float64) float64 {
 	return a / b
 }
 
-// Measure computes the errors of codes. Errors: the context's.
-func Measure(ctx context.Context, c Compute, m Matrix, q *Codes, h *Hessian) (Errors, error) {
-	var turn sync.Mutex
-	parts := make([]Errors, (m.Rows+tileRows-1)/tileRows) // summed in order: no chance in it
+// Measure computes the errors of several codes of a matrix. Errors: the
+// context's.
+func Measure(ctx context.Context, c Compute, m Matrix, h *Hessian, codes ...*Codes) ([]Errors, error) {
+	parts := make([][]Errors, (m.Rows+tileRows-1)/tileRows) // summed in order: no chance in it
 	err := forTiles(ctx, c, m.Rows, nil, func(lo, hi int) {
 		t := newTile(c, h, m, lo, hi)
-		var sum Errors
-		for i := range t.rows {
-			t.scale[i] = q.Scale[lo+i]
-			for k, code := range q.Row(lo + i) {
-				t.set(i, k, levelOf(code))
+		var of Errors
+		for _, u := range t.u {
+			of.WeightOf += float64(u) * float64(u)
+		}
+		t.products(t.u, func(i, k int, y float32) { of.OutputOf += float64(y) * float64(t.u[i*t.cols+k]) })
+		sums := slices.Repeat([]Errors{of}, len(codes))
+		for n, q := range codes {
+			t.take(q)
+			for _, e := range t.e {
+				sums[n].Weight += float64(e) * float64(e)
 			}
+			t.products(t.e, func(i, k int, y float32) { sums[n].Output += float64(y) * float64(t.e[i*t.cols+k]) })
 		}
-		for at, u := range t.u {
-			sum.Weight += float64(t.e[at]) * float64(t.e[at])
-			sum.WeightOf += float64(u) * float64(u)
-		}
-		t.products(t.e, func(i, k int, y float32) { sum.Output += float64(y) * float64(t.e[i*t.cols+k]) })
-		t.products(t.u, func(i, k int, y float32) { sum.OutputOf += float64(y) * float64(t.u[i*t.cols+k]) })
-		turn.Lock()
-		defer turn.Unlock()
-		parts[lo/tileRows] = sum
+		parts[lo/tileRows] = sums
 	})
-	var all Errors
+	all := make([]Errors, len(codes))
 	for _, part := range parts {
-		all.Weight += part.Weight
-		all.WeightOf += part.WeightOf
-		all.Output += part.Output
-		all.OutputOf += part.OutputOf
+		for n, sum := range part {
+			all[n].Weight += sum.Weight
+			all[n].WeightOf += sum.WeightOf
+			all[n].Output += sum.Output
+			all[n].OutputOf += sum.OutputOf
+		}
 	}
 	return all, err
+}
+
+// take gives the tile codes that were chosen before.
+func (t *tile) take(q *Codes) {
+	for i := range t.rows {
+		t.scale[i] = q.Scale[t.lo+i]
+		for k, code := range q.Row(t.lo + i) {
+			t.set(i, k, levelOf(code))
+		}
+	}
 }

@@ -35,12 +35,12 @@ func Example() {
 			fmt.Println(err)
 			return
 		}
-		e, err := rounding.Measure(ctx, c, m, q, hessian)
+		e, err := rounding.Measure(ctx, c, m, hessian, q)
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
-		fmt.Printf("codes %v scale %.2f: weight error %.4f, output error %.4f\n", q.Codes, q.Scale[0], e.WeightError(), e.OutputError())
+		fmt.Printf("codes %v scale %.2f: weight error %.4f, output error %.4f\n", q.Codes, q.Scale[0], e[0].WeightError(), e[0].OutputError())
 	}
 	// Output:
 	// codes [2 2 2 0] scale 0.93: weight error 0.0249, output error 0.2265

@@ -54,12 +54,7 @@ func weightedErrors(ctx context.Context, c Compute, m Matrix, q *Codes, h *Hessi
 	sums := make([]float64, (m.Rows+tileRows-1)/tileRows)
 	err = forTiles(ctx, c, m.Rows, nil, func(lo, hi int) {
 		t := newTile(c, h, m, lo, hi)
-		for i := range t.rows {
-			t.scale[i] = q.Scale[lo+i]
-			for k, code := range q.Row(lo + i) {
-				t.set(i, k, levelOf(code))
-			}
-		}
+		t.take(q)
 		out := e[lo*m.Cols : hi*m.Cols]
 		c.Kernels.MatMul(out, t.e, h.m, t.rows, m.Cols, m.Cols, 0, m.Cols) // all but the diagonal of M
 		sum := 0.0

@@ -66,11 +66,11 @@ func hessian(t testing.TB, m *rounding.Moments) *rounding.Hessian {
 
 func measure(t testing.TB, m rounding.Matrix, q *rounding.Codes, h *rounding.Hessian) rounding.Errors {
 	t.Helper()
-	e, err := rounding.Measure(context.Background(), alone, m, q, h)
+	e, err := rounding.Measure(context.Background(), alone, m, h, q)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e
+	return e[0]
 }
 
 // TestCompensatedGains: each step of the method makes the output error smaller.
