@@ -7,22 +7,25 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/zetagrid/zetagrid/node/session"
 	"github.com/zetagrid/zetagrid/tcn/eval"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
 )
 
 // evalCmd is zetagrid eval.
 type evalCmd struct {
-	Text       []string `placeholder:"FILE" sep:"none" help:"Text to score, of which the held-out part counts: the last of every 50 chunks of 16 KiB, of all files joined. Repeatable."`
-	HeldOut    string   `placeholder:"FILE" help:"Text to score whole; --text is then what the model was trained on."`
-	Limit      byteSize `placeholder:"SIZE" help:"Score at most so much, from all over the text. Default: all."`
-	Sequence   int      `placeholder:"N" help:"Score in sequences of so many bytes, each from an empty state. Default 4096, or all of the model's positions."`
-	SuiteBytes int      `default:"128" placeholder:"N" help:"Bytes to answer each prompt of the suite with; 0 leaves it out. Default 128."`
-	Record     string   `placeholder:"DIR" help:"Also write the model, with these figures in its checklist, to a new folder."`
-	API        string   `name:"api" placeholder:"URL" help:"Evaluate through the grid of the running node whose API this is. Default: in this process."`
-	Token      string   `env:"ZETAGRID_TOKEN" placeholder:"TOKEN" help:"Bearer token of that API."`
-	Soul       string   `placeholder:"CID" help:"Soul to wear; none is no Soul. Default: the model's own."`
+	Text       []string          `placeholder:"FILE" sep:"none" help:"Text to score, of which the held-out part counts: the last of every 50 chunks of 16 KiB, of all files joined. Repeatable."`
+	HeldOut    string            `placeholder:"FILE" help:"Text to score whole; --text is then what the model was trained on."`
+	Limit      byteSize          `placeholder:"SIZE" help:"Score at most so much, from all over the text. Default: all."`
+	Sequence   int               `placeholder:"N" help:"Score in sequences of so many bytes, each from an empty state. Default 4096, or all of the model's positions."`
+	SuiteBytes int               `default:"128" placeholder:"N" help:"Bytes to answer each prompt of the suite with; 0 leaves it out. Default 128."`
+	Record     string            `placeholder:"DIR" help:"Also write the model, with these figures in its checklist, to a new folder."`
+	Fact       map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"With --record: a fact of your own, such as licence=MIT; see docs/checklist.md. Repeatable."`
+	API        string            `name:"api" placeholder:"URL" help:"Evaluate through the grid of the running node whose API this is. Default: in this process."`
+	Token      string            `env:"ZETAGRID_TOKEN" placeholder:"TOKEN" help:"Bearer token of that API."`
+	Soul       string            `placeholder:"CID" help:"Soul to wear; none is no Soul. Default: the model's own."`
 
 	Scaling bool   `help:"Instead measure bytes a second and memory as the text grows, beside a transformer's cache."`
 	To      int    `default:"100000" placeholder:"N" help:"Longest text of --scaling, in bytes. Default 100000."`
@@ -57,8 +60,15 @@ func (c *evalCmd) Validate() error {
 		return fmt.Errorf("--suite-bytes %d is not in 0 to %d", c.SuiteBytes, suiteBytesMost)
 	case c.SuiteBytes == 0 && len(c.Text) == 0 && c.HeldOut == "" && !c.Scaling:
 		return errors.New("nothing to evaluate: neither a suite nor a text")
+	case len(c.Fact) > 0 && c.Record == "":
+		return errors.New("--fact needs --record")
 	case c.Record != "" && c.API != "":
 		return errors.New("--record needs the model's folder, not a grid")
+	}
+	for name := range c.Fact {
+		if strings.HasPrefix(name, modelfile.Measured) {
+			return fmt.Errorf("--fact %s: what is measured is not told", name)
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -222,6 +223,7 @@ func (c *evalCmd) record(ctx context.Context, s *streams, r evalJSON) error {
 		return err
 	}
 	facts := r.facts()
+	maps.Copy(facts, c.Fact)
 	facts[modelfile.FactParameters] = strconv.FormatInt(parameters, 10)
 	id, err := modelfile.Annotate(ctx, folder, c.Record, facts, nil)
 	if err != nil {

@@ -6,38 +6,58 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 
 	"github.com/ipfs/go-cid"
 )
 
 // The checklist: names of facts in the provenance of a Model or Soul manifest,
-// after the paper's Appendix C. Whoever makes the weights writes the first
-// group, whoever measures them the second. All are optional, other names are
-// free to use, and `model verify --reproduce` checks what can be checked.
+// after the paper's Appendix C. All are optional, other names are free to use.
+//
+// Whoever makes the weights writes these; what a model was made of keeps its
+// facts under a prefix.
 const (
-	FactSource   = "source"      // how the weights came about: "seeded", "trained", …
-	FactSeed     = "seed"        // of what was random in it
-	FactLicence  = "licence"     // of the weights
-	FactData     = "data"        // a line for each source of text: sha256, bytes, licence, name
-	FactDataHash = "data sha256" // of the whole text, before it was split
-	FactSplit    = "split"       // what of it was held out
-	FactCommand  = "command"     // that made the weights
-	FactCode     = "code"        // version and revision of the program that did
-	FactHardware = "hardware"    // it ran on
-	FactEffort   = "effort"      // bytes of text seen, steps, time
-
-	FactArithmetic    = "arithmetic"             // version of the exact arithmetic, for the figures
-	FactParameters    = "parameters"             // numbers the config makes, the Soul's not counted
-	FactHeldOutHash   = "held-out sha256"        // of the text scored
-	FactHeldOutBytes  = "held-out bytes"         // of it
-	FactSequence      = "held-out sequence"      // bytes of the sequences it was scored in
-	FactBitsPerByte   = "held-out bits per byte" // six decimals
-	FactStandardError = "held-out standard error"
-	FactSuiteVersion  = "suite version" // eval.SuiteVersion
-	FactSuiteBytes    = "suite bytes"   // of an answer
-	FactSuiteDigest   = "suite digest"  // of the answers
-	FactLogitsDigest  = "logits digest" // of the logits over the suite's prompts
+	FactSource   = "source"   // how the weights came about: "seeded", "trained", …
+	FactSeed     = "seed"     // of what was random in it
+	FactLicence  = "licence"  // of the weights
+	FactData     = "data_"    // and a number: a source of text with its size and SHA-256
+	FactCommand  = "command"  // that made the weights
+	FactCode     = "code"     // version and revision of the program that did
+	FactHardware = "hardware" // it ran on
 )
+
+// Measured begins the names of what was measured of the model itself, by
+// `zetagrid eval --record`; `model verify --reproduce` measures it again.
+const Measured = "eval."
+
+// What is measured.
+const (
+	FactArithmetic    = Measured + "arithmetic"      // version of the exact arithmetic
+	FactParameters    = Measured + "parameters"      // numbers the config makes, the Soul's not counted
+	FactDataHash      = Measured + "data_sha256"     // of the text the held-out part was taken from
+	FactSplit         = Measured + "split"           // how it was
+	FactHeldOutHash   = Measured + "held_out_sha256" // of the text scored
+	FactHeldOutBytes  = Measured + "held_out_bytes"  // of it
+	FactSequence      = Measured + "sequence_bytes"  // of the sequences it was scored in
+	FactBitsPerByte   = Measured + "bits_per_byte"   // six decimals
+	FactStandardError = Measured + "standard_error"  // of that, over sequences
+	FactSuiteVersion  = Measured + "suite_version"   // eval.SuiteVersion
+	FactSuiteBytes    = Measured + "suite_bytes"     // of an answer
+	FactSuiteDigest   = Measured + "suite_digest"    // of the answers
+	FactLogitsDigest  = Measured + "logits_digest"   // of the logits over the suite's prompts
+)
+
+// Unmeasured is a copy of a provenance without what was measured: what a model
+// of other weights, or other small parameters, may inherit.
+func Unmeasured(provenance map[string]string) map[string]string {
+	kept := make(map[string]string, len(provenance))
+	for name, value := range provenance {
+		if !strings.HasPrefix(name, Measured) {
+			kept[name] = value
+		}
+	}
+	return kept
+}
 
 // Annotate writes the model folder dir, which must be absent or empty: the model
 // of the folder from with facts added to its provenance, in place of those of

@@ -75,3 +75,13 @@ func TestCheckSizes(t *testing.T) {
 		t.Errorf("a missing file: %v, want ErrFolder", err)
 	}
 }
+
+func TestUnmeasured(t *testing.T) {
+	before := map[string]string{modelfile.FactSeed: "1", modelfile.FactSuiteDigest: "abc", "free": "x"}
+	if got := modelfile.Unmeasured(before); len(got) != 2 || got[modelfile.FactSeed] != "1" || got["free"] != "x" || len(before) != 3 {
+		t.Errorf("%v of %v", got, before)
+	}
+	if got := modelfile.Unmeasured(nil); got == nil {
+		t.Error("nothing to add to")
+	}
+}

@@ -180,6 +180,9 @@ func (x *expander) provenance(e Expansion) map[string]string {
 		p = map[string]string{}
 	}
 	p[FactSource] = "expanded"
+	if _, ok := p[FactParameters]; ok {
+		p[FactParameters] = strconv.FormatInt(x.config.Parameters().Total, 10)
+	}
 	p["expanded from"] = x.seed.cid.String()
 	p["expansion"] = string(e.Mode) + " " + strconv.Itoa(x.seed.genome.Config.Blocks()) + " to " + strconv.Itoa(e.Blocks) + " blocks"
 	return p

@@ -125,7 +125,11 @@ func TestExpand(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %s", weights, mode), func(t *testing.T) {
 				dir := t.TempDir()
 				seed, grown := filepath.Join(dir, "seed"), filepath.Join(dir, "grown")
-				if _, err := modelfile.Init(t.Context(), seed, seedConfig(weights), 1, nil); err != nil {
+				plain := filepath.Join(dir, "plain")
+				parameters := strconv.FormatInt(seedConfig(weights).Parameters().Total, 10)
+				_, errInit := modelfile.Init(t.Context(), plain, seedConfig(weights), 1, nil)
+				_, errFacts := modelfile.Annotate(t.Context(), plain, seed, map[string]string{modelfile.FactParameters: parameters}, nil)
+				if err := errors.Join(errInit, errFacts); err != nil {
 					t.Fatal(err)
 				}
 				id, err := modelfile.Expand(t.Context(), seed, grown, modelfile.Expansion{Blocks: 12, Mode: mode}, nil)
@@ -134,6 +138,9 @@ func TestExpand(t *testing.T) {
 				}
 				if err := modelfile.Verify(t.Context(), grown, nil); err != nil {
 					t.Fatal(err)
+				}
+				if _, err := modelfile.CheckSizes(grown); err != nil {
+					t.Error(err)
 				}
 				checkGrown(t, seed, grown, id)
 			})

@@ -25,10 +25,7 @@ type outcome struct {
 func (j *job) write(quality *Quality) (report Report, err error) {
 	o := &outcome{job: j, block: -1}
 	defer func() { err = errors.Join(err, o.close()) }()
-	provenance := maps.Clone(j.source.model.Provenance)
-	if provenance == nil {
-		provenance = map[string]string{}
-	}
+	provenance := modelfile.Unmeasured(j.source.model.Provenance)
 	in := j.inputs()
 	maps.Copy(provenance, map[string]string{
 		"quantized.from":        in.Model,
