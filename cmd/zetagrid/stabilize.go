@@ -69,9 +69,8 @@ func (c *modelStabilizeCmd) train(ctx context.Context, s *streams, session *trai
 	if err := session.refuseOverwriting(); err != nil {
 		return err
 	}
-	session.facts = trainFacts{
-		From: c.Model, Data: c.Data, HeldOut: c.HeldOut, Every: c.Every, Minutes: c.Minutes, Command: typedCommand(),
-	}
+	session.facts = c.facts()
+	session.facts.From, session.facts.Minutes = c.Model, c.Minutes
 	model, err := session.load(c.Model, train.Small)
 	if err != nil {
 		return err

@@ -20,6 +20,9 @@ type corpusFlags struct {
 	Data    []string `placeholder:"FILE" type:"path" help:"Text to learn from; repeat it for several files, which are joined in their order."`
 	HeldOut []string `placeholder:"FILE" type:"path" help:"Text to measure by. Default: the last of every 50 chunks of 16 KiB of the joined --data, which is then not learned from."`
 	Every   int      `name:"held-out-every" default:"50" placeholder:"N" help:"Hold out the last of every N chunks instead. Default 50."`
+
+	Licence     string   `placeholder:"TEXT" help:"Licence of the weights, for the manifest."`
+	DataLicence []string `placeholder:"TEXT" sep:"none" help:"Licence of each --data and --held-out in turn, for the manifest; repeat it."`
 }
 
 // passFlags say how large the passes and steps are.
@@ -128,10 +131,8 @@ func (c *modelTrainCmd) begin(ctx context.Context, s *streams, session *trainSes
 	if err := session.refuseOverwriting(); err != nil {
 		return err
 	}
-	session.facts = trainFacts{
-		From: c.From, Data: c.Data, HeldOut: c.HeldOut, Every: c.Every, Distill: c.Distill > 0,
-		Minutes: c.Minutes, Command: typedCommand(),
-	}
+	session.facts = c.facts()
+	session.facts.From, session.facts.Distill, session.facts.Minutes = c.From, c.Distill > 0, c.Minutes
 	model, err := c.model(ctx, s, session)
 	if err != nil {
 		return err
@@ -171,18 +172,6 @@ func (c *modelTrainCmd) config() (tcn.Config, error) {
 	config.Layers, config.LayersPerBlock = c.Layers, c.LayersPerBlock
 	config.KernelSize, config.MaxPositions, config.Weights = c.KernelSize, c.MaxPositions, c.Weights
 	return config, nil
-}
-
-// trainFacts are what a checkpoint keeps for the command line.
-type trainFacts struct {
-	From    string   `json:"from,omitempty"`
-	Data    []string `json:"data"`
-	HeldOut []string `json:"held_out,omitempty"`
-	Every   int      `json:"held_out_every"`
-	Distill bool     `json:"distill,omitempty"`
-	Minutes float64  `json:"minutes,omitempty"`
-	Command string   `json:"command"`
-	Seconds float64  `json:"seconds"` // until the checkpoint
 }
 
 // corpus reads the texts.

@@ -6,18 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
 
-	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/eval"
 	"github.com/zetagrid/zetagrid/tcn/kernel"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
@@ -315,69 +310,6 @@ func (t *trainSession) write(ctx context.Context, s *streams, score eval.Score) 
 		return cid.Undef, err
 	}
 	return id, nil
-}
-
-// provenance is what the manifest says about how the model came to be.
-func (t *trainSession) provenance(score eval.Score) map[string]string {
-	o := t.trainer.Options()
-	facts := map[string]string{
-		"source": t.source(), "command": clip(t.facts.Command, modelfile.ProvenanceValueBytes),
-		"seed": strconv.FormatUint(o.Seed, 10), "steps": strconv.Itoa(t.trainer.Steps()),
-		"bytes_trained":      strconv.Itoa(t.trainer.Steps() * o.Batch * o.Sequence * o.Accumulate),
-		"train_bytes":        strconv.Itoa(t.corpus.TrainBytes()),
-		"seconds":            strconv.Itoa(int(t.before + time.Since(t.began).Seconds())),
-		"go":                 runtime.Version(),
-		"instruction_set":    t.trainer.Level(),
-		"held_out_split":     fmt.Sprintf("the last of every %d chunks of %d bytes", t.facts.Every, eval.SplitChunkBytes),
-		"learning_rate":      strconv.FormatFloat(o.Rate, 'g', -1, 64),
-		"sequence_bytes":     strconv.Itoa(o.Sequence),
-		"batch_sequences":    strconv.Itoa(o.Batch * o.Accumulate),
-		"weights_trained_as": string(tcn.WeightsF32),
-		"optimizer":          "adamw, warm-up, cosine",
-	}
-	if t.trainer.Model().Config.Weights == tcn.WeightsQ2 {
-		facts["weights_trained_as"] = string(tcn.WeightsQ2)
-	}
-	if len(t.facts.HeldOut) > 0 {
-		facts["held_out_split"] = "files of their own"
-	}
-	if t.facts.From != "" {
-		facts["from"] = clip(t.facts.From, modelfile.ProvenanceValueBytes)
-	}
-	if score != nil {
-		facts["held_out_bits_per_byte"] = fmt.Sprintf("%.5f ± %.5f", score.BitsPerByte(), score.StandardError())
-	}
-	const most = 24 // of the texts, one entry each
-	for i, origin := range t.corpus.Origins() {
-		if i == most {
-			facts["data_more"] = strconv.Itoa(len(t.corpus.Origins()) - i)
-			break
-		}
-		facts[fmt.Sprintf("data_%02d", i)] = clip(fmt.Sprintf("%s: %d bytes, sha256 %s, %s", filepath.Base(origin.Name), origin.Bytes, origin.SHA256, origin.Use), modelfile.ProvenanceValueBytes)
-	}
-	for _, key := range slices.Sorted(maps.Keys(t.ancestry)) {
-		name := "from_" + key
-		if len(facts) < modelfile.ProvenanceEntries && len(name) <= modelfile.ProvenanceKeyBytes {
-			facts[name] = t.ancestry[key]
-		}
-	}
-	return facts
-}
-
-// source is the kind of training, as provenance names it.
-func (t *trainSession) source() string {
-	if t.trainer.Options().Part == train.Small {
-		return "stabilized"
-	}
-	return "trained"
-}
-
-// clip cuts text to at most n bytes.
-func clip(text string, n int) string {
-	if len(text) <= n {
-		return text
-	}
-	return text[:n-len("…")] + "…"
 }
 
 // close frees what the session holds.

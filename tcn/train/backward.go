@@ -27,7 +27,6 @@ type partial struct {
 	gain  []float32 // [d_model]
 	scale float32
 	loss  float64
-	right int
 }
 
 func (e *engine) reserveBackward(part Part) {

@@ -28,6 +28,7 @@ type Corpus struct {
 	train   []byte
 	heldOut []byte
 	origins []Origin
+	digest  string
 }
 
 // NewCorpus joins texts in their order. Without heldOut texts, what the rule
@@ -40,7 +41,8 @@ func NewCorpus(texts, heldOut []Text, rule eval.SplitRule) (*Corpus, error) {
 		joined = append(joined, t.Data...)
 		c.origins = append(c.origins, originOf(t, "split"))
 	}
-	c.train = joined
+	sum := sha256.Sum256(joined)
+	c.train, c.digest = joined, hex.EncodeToString(sum[:])
 	if len(heldOut) == 0 {
 		if rule.ChunkBytes < 1 || rule.Every < 2 {
 			return nil, fmt.Errorf("%w: the split holds out one of %d chunks of %d bytes", ErrCorpus, rule.Every, rule.ChunkBytes)
@@ -64,6 +66,9 @@ func originOf(t Text, use string) Origin {
 
 // Origins lists the texts.
 func (c *Corpus) Origins() []Origin { return c.origins }
+
+// SHA256 is the digest of the joined texts, before they were split.
+func (c *Corpus) SHA256() string { return c.digest }
 
 // TrainBytes and HeldOutBytes are the sizes of the two parts.
 func (c *Corpus) TrainBytes() int   { return len(c.train) }

@@ -5,11 +5,10 @@ import "unsafe"
 // portableColumns is the columns of a panel of the portable set.
 const portableColumns = 16
 
-// portable is the set in Go, for any machine. One lane more than any row has
-// leaves all rows to the loops in Go.
+// portable is the set in Go, for any machine.
 func portable() *Set {
 	return &Set{
-		Name: "portable", columns: portableColumns, lanes: 1 << 62,
+		Name: "portable", columns: portableColumns,
 		tiles: []tile{{1, portableTile}},
 	}
 }

@@ -22,7 +22,7 @@ type Set struct {
 	tiles   []tile // from the tallest to one of a single row
 	rows    rowFuncs
 	peak    func(rounds int) // nil: none
-	lanes   int              // of a register
+	lanes   int              // of a register; 0: no assembly
 }
 
 // tile computes rows rows of a panel at a time.
@@ -82,9 +82,13 @@ func (s *Set) FusedPeak(rounds int) (multiplications int64, ok bool) {
 	return int64(rounds) * chains * int64(s.lanes), true
 }
 
-// whole is how many of n numbers the assembly takes, and the slices' first
-// elements: the rest is computed in Go.
-func (s *Set) whole(n int) int { return n &^ (s.lanes - 1) }
+// whole is how many of n numbers the assembly takes; the rest is computed in Go.
+func (s *Set) whole(n int) int {
+	if s.lanes == 0 {
+		return 0
+	}
+	return n &^ (s.lanes - 1)
+}
 
 // Dot returns Σ x[c]·y[c].
 //
