@@ -54,3 +54,26 @@ func ExampleRandomModel() {
 	// release-f32-0souls-r[1] has 6 blocks, the last of 2 layers
 	// true <nil>
 }
+
+// TestGoldenDigests: every instruction level of this machine, with helpers and
+// without, computes the committed digests; also where TestCPU is cut short.
+func TestGoldenDigests(t *testing.T) {
+	pool := kernel.NewPool(1)
+	defer pool.Close()
+	for _, set := range kernel.Available() {
+		t.Run(set.Name, func(t *testing.T) {
+			for _, helpers := range []*kernel.Pool{nil, pool} {
+				backend := tcn.NewCPU(&tcn.Compute{Kernels: set, Pool: helpers})
+				if err := tcn.SelfCheck(backend); err != nil {
+					t.Error(err)
+				}
+				for _, c := range backendtest.Cases() {
+					got, err := backendtest.Digest(backend, c)
+					if err != nil || got != backendtest.Digests[c.Name] {
+						t.Errorf("%s: digest %s, error %v, want %s", c.Name, got, err, backendtest.Digests[c.Name])
+					}
+				}
+			}
+		})
+	}
+}
