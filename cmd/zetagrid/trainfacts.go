@@ -46,31 +46,32 @@ func (t *trainSession) provenance(score eval.Score) map[string]string {
 	facts := map[string]string{
 		modelfile.FactSource:   t.source(),
 		modelfile.FactSeed:     strconv.FormatUint(o.Seed, 10),
-		modelfile.FactData:     t.dataLines(),
-		modelfile.FactDataHash: t.corpus.SHA256(),
-		modelfile.FactSplit:    t.split(),
 		modelfile.FactCommand:  t.facts.Command,
 		modelfile.FactCode:     fmt.Sprintf("zetagrid %s %s, %s", build.Version, build.Revision, build.Go),
 		modelfile.FactHardware: fmt.Sprintf("%s, %d processors, %s", build.Platform, runtime.GOMAXPROCS(0), t.trainer.Level()),
-		modelfile.FactEffort: fmt.Sprintf("%d steps of %d bytes, %d bytes in all, %.0f seconds",
+		"data_sha256":          t.corpus.SHA256(),
+		"data_split":           t.split(),
+		"effort": fmt.Sprintf("%d steps of %d bytes, %d bytes in all, %.0f seconds",
 			t.trainer.Steps(), each, t.trainer.Steps()*each, t.before+time.Since(t.began).Seconds()),
 		"optimizer": fmt.Sprintf("AdamW, rate %g to %g along a cosine after %d steps, decay %g, clip %g, dropout %g, distill %g, sequences of %d bytes",
 			o.Rate, o.Rate*o.Floor, o.Warmup, o.Decay, o.Clip, o.Dropout, o.Distill, o.Sequence),
-		"weights trained as": string(tcn.WeightsF32),
+		"weights_trained_as": string(tcn.WeightsF32),
 	}
 	if c.Weights != "" {
-		facts["weights trained as"] = string(c.Weights)
+		facts["weights_trained_as"] = string(c.Weights)
 	}
 	if t.facts.Licence != "" {
 		facts[modelfile.FactLicence] = t.facts.Licence
 	}
 	if score != nil {
-		facts["training's own held-out bits per byte"] = fmt.Sprintf("%.4f ± %.4f", score.BitsPerByte(), score.StandardError())
+		facts["training_held_out_bits_per_byte"] = fmt.Sprintf("%.4f ± %.4f", score.BitsPerByte(), score.StandardError())
 	}
-	for _, key := range slices.Sorted(maps.Keys(t.ancestry)) {
-		name := "from: " + key
+	t.addData(facts)
+	inherited := modelfile.Unmeasured(t.ancestry)
+	for _, key := range slices.Sorted(maps.Keys(inherited)) {
+		name := "from_" + key
 		if len(facts) < modelfile.ProvenanceEntries && len(name) <= modelfile.ProvenanceKeyBytes {
-			facts[name] = t.ancestry[key]
+			facts[name] = inherited[key]
 		}
 	}
 	for key, value := range facts {
@@ -87,21 +88,24 @@ func (t *trainSession) source() string {
 	return "trained"
 }
 
-// dataLines is a line for each text.
-func (t *trainSession) dataLines() string {
-	var lines []string
+// dataEntries is how many texts have a fact of their own; of more, how many
+// there are is said.
+const dataEntries = 24
+
+// addData adds a fact for each text.
+func (t *trainSession) addData(facts map[string]string) {
 	for i, origin := range t.corpus.Origins() {
+		if i == dataEntries {
+			facts["data_more"] = strconv.Itoa(len(t.corpus.Origins()) - i)
+			return
+		}
 		licence := "licence not named"
 		if i < len(t.facts.Licences) {
 			licence = t.facts.Licences[i]
 		}
-		name := filepath.Base(origin.Name)
-		if origin.Use != "split" {
-			name += " (" + origin.Use + ")"
-		}
-		lines = append(lines, fmt.Sprintf("%s %d bytes, %s, %s", origin.SHA256, origin.Bytes, licence, name))
+		facts[fmt.Sprintf("%s%02d", modelfile.FactData, i)] = fmt.Sprintf("%s (%s): %d bytes, sha256 %s, %s",
+			filepath.Base(origin.Name), origin.Use, origin.Bytes, origin.SHA256, licence)
 	}
-	return strings.Join(lines, "\n")
 }
 
 // split says what was held out.
