@@ -131,7 +131,7 @@ var importTable = []law{
 
 // goroutineFree are the packages without a go statement: whoever calls them
 // decides what runs beside what.
-var goroutineFree = []string{"tcn", "tcn/eval", "shardmap", "node/wire", "node/session"}
+var goroutineFree = []string{"tcn", "tcn/eval", "tcn/quantize", "tcn/quantize/rounding", "shardmap", "node/wire", "node/session"}
 
 // TestImportTable holds every package's direct imports against the table.
 func TestImportTable(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/ipfs/boxo/chunker"
 	"github.com/ipfs/boxo/ipld/unixfs/importer/balanced"
@@ -49,6 +50,24 @@ func BuildFileDAG(r io.Reader) (FileDAG, error) {
 	}
 	dag.Root, dag.Size = root.Cid(), counted.n
 	return dag, nil
+}
+
+// CheckFile reads a file to its end and reports whether it has the content that c
+// names. Errors: ErrCorrupt, those of the file, with its path.
+func CheckFile(path string, c cid.Cid) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // read only
+	dag, err := BuildFileDAG(f)
+	if err == nil && dag.Root != c {
+		err = fmt.Errorf("%w: it is %s", ErrCorrupt, dag.Root)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
 type countingReader struct {

@@ -23,8 +23,10 @@
 // # Laws
 //
 //  1. The model made depends on (Model CID, calibration text, method, seed,
-//     damping, sweeps, repair rank) and on nothing else; not on the held-out text,
-//     the workers, the vector width, or how often it was killed and resumed.
+//     damping, sweeps, repair rank) and not on the held-out text, the workers, the
+//     vector width, or how often it was killed and resumed. (Another processor
+//     architecture, where the compiler fuses multiplications with additions, may
+//     choose other codes where two are equally good.)
 //  2. A matrix that is representable keeps its codes.
 //  3. Signs are those of [quant.Signs], so that a model trained for them is
 //     representable.
@@ -37,5 +39,6 @@
 //
 // In memory at a time: the matrices of one layer as float32 numbers, one Hessian,
 // and rows of the texts up to Options.RowBytes; beyond that they go to a file.
-// The tiles of the model that is read are mapped, not copied.
+// The tiles of the model that is read are mapped, not copied. See limits.go for
+// what the options may be.
 package quantize

@@ -37,19 +37,9 @@ const (
 	DefaultRowBytes = 1 << 30
 )
 
-// Limits on what is sensible.
-const (
-	// LeastCalibration is the fewest bytes of calibration: a Hessian of fewer
-	// rows says nothing about the directions it has not seen.
-	LeastCalibration = 4096
-	// MaxSweeps bounds the rounds of coordinate descent; they stop by themselves
-	// long before.
-	MaxSweeps = 100
-)
-
 // Options say what is quantized and how.
 type Options struct {
-	Model       string  // model folder of float32 weights, verified
+	Model       string  // model folder of float32 weights; its files are hashed before use
 	Out         string  // model folder to make; absent or empty
 	Calibration []byte  // text; at least LeastCalibration bytes
 	HeldOut     []byte  // text that the outcome is compared on; at least 2 bytes, or none: no comparison

@@ -260,12 +260,10 @@ func TestResume(t *testing.T) {
 	for name, change := range map[string]func(o *quantize.Options){
 		"seed":        func(o *quantize.Options) { o.Seed++ },
 		"calibration": func(o *quantize.Options) { o.Calibration = text(3, 5000) },
-		"method":      func(o *quantize.Options) { o.Method = quantize.RTN },
-		"sweeps":      func(o *quantize.Options) { o.Sweeps = 0 },
 		"repair":      func(o *quantize.Options) { o.RepairRank = 2 },
 	} {
 		o.Out = filepath.Join(dir, "other "+name)
-		canceling(t, o, "block 3")
+		canceling(t, o, "block 2")
 		other := o
 		change(&other)
 		if r := run(t, other); r.ResumedBlocks != 0 || r.Model == want.Model {
@@ -370,6 +368,27 @@ func TestRefusals(t *testing.T) {
 	o := options(model, filepath.Join(dir, "out"))
 	o.Calibration, o.Sweeps = text(1, quantize.LeastCalibration), quantize.MaxSweeps // at the limits
 	run(t, o)
+}
+
+// TestCorruptSource: a damaged file is named, and nothing is made of it.
+func TestCorruptSource(t *testing.T) {
+	dir := t.TempDir()
+	o := options(seeded{config: tinyConfig}.build(t, filepath.Join(dir, "source")), filepath.Join(dir, "out"))
+	tiles, err := filepath.Glob(filepath.Join(o.Model, "tiles", "*"))
+	if err != nil || len(tiles) == 0 {
+		t.Fatal(tiles, err)
+	}
+	data, err := os.ReadFile(tiles[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-1] ^= 1
+	if err := os.WriteFile(tiles[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := quantize.Quantize(t.Context(), o); !errors.Is(err, modelfile.ErrCorrupt) || !strings.Contains(err.Error(), filepath.Base(tiles[0])) {
+		t.Errorf("%v, want ErrCorrupt of %s", err, tiles[0])
+	}
 }
 
 // TestTwoAtOnce: a second process does not touch what the first is making.

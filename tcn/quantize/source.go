@@ -74,12 +74,14 @@ func openSource(dir string, compute *tcn.Compute) (*source, error) {
 	return s, nil
 }
 
+// path is where a file of the model is, and that it is that file: hashing it
+// costs nothing beside what is done with it.
 func (s *source) path(link modelfile.Link) (string, error) {
 	path, ok := s.folder.Path(link)
 	if !ok { // the manifests of an opened folder fit together
 		return "", fmt.Errorf("%w: no file %s", modelfile.ErrFolder, link)
 	}
-	return path, nil
+	return path, modelfile.CheckFile(path, link)
 }
 
 // first is the first block with the tile of block b: b itself, mostly.
