@@ -82,6 +82,7 @@ func plotQuantization(name string, r quantize.Report) error {
 		}
 		p := newPlot(matrix, "output error, dB")
 		p.X.Label.Text = "layer"
+		p.Y.Max = max(p.Y.Max, 0) // nothing lies there but the legend
 		lines := []any{string(r.Method), chosen, "rtn", nearest}
 		if len(repaired) > 0 {
 			lines = append(lines, "repaired", repaired)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
@@ -15,17 +16,18 @@ import (
 
 // quantizeCmd is zetagrid model quantize.
 type quantizeCmd struct {
-	Model       string   `arg:"" help:"Model folder of float32 weights."`
-	Calibration []string `required:"" placeholder:"FILE" help:"Text like what the model will read: what counts is learned from it. Several are joined. Some hundred kilobytes are enough for widths up to a thousand."`
-	HeldOut     []string `placeholder:"FILE" help:"Text to measure the outcome on. Default: none, or the held-out part of the calibration text where it is 800 kB or more, which is then not calibrated on."`
-	Method      string   `enum:"ldlq,rtn" default:"ldlq" help:"ldlq: error compensation under the Hessian, then refinement. rtn: round to nearest, for comparison. Default ldlq."`
-	Seed        uint64   `default:"1" placeholder:"N" help:"Seed of the rotation's signs. A model trained for 2 bits keeps its codes only under the seed it was trained with. Default 1."`
-	Damping     float64  `default:"0.01" placeholder:"X" help:"Fraction of the Hessian's mean diagonal that is added to it. Default 0.01."`
-	Sweeps      int      `default:"6" placeholder:"N" help:"Most rounds of refinement. Default 6."`
-	RepairRank  int      `default:"0" placeholder:"R" help:"Give the largest errors to the model's Soul, at this rank. Default 0: leave the Soul alone."`
-	MaxBytes    int      `default:"0" placeholder:"N" help:"Use only the first N bytes of the calibration text. Default 0: all."`
-	Plot        string   `placeholder:"FILE" help:"Also draw the errors by layer as SVG into a file."`
-	outFlags
+	Model            string   `arg:"" help:"Model folder of float32 weights."`
+	Calibration      []string `required:"" sep:"none" placeholder:"FILE" help:"Text like what the model will read: what counts is learned from it. May be given several times. Some hundred kilobytes are enough for widths up to a thousand."`
+	HeldOut          []string `sep:"none" placeholder:"FILE" help:"Text to measure the outcome on. Default: none, or the held-out part of the calibration text where it is 800 kB or more, which is then not calibrated on."`
+	Method           string   `enum:"ldlq,rtn" default:"ldlq" help:"ldlq: error compensation under the Hessian, then refinement. rtn: round to nearest, for comparison. Default ldlq."`
+	Seed             uint64   `default:"1" placeholder:"N" help:"Seed of the rotation's signs. A model trained for 2 bits keeps its codes only under the seed it was trained with. Default 1."`
+	Damping          float64  `default:"0.01" placeholder:"X" help:"Fraction of the Hessian's mean diagonal that is added to it. Default 0.01."`
+	Sweeps           int      `default:"6" placeholder:"N" help:"Most rounds of refinement. Default 6."`
+	RepairRank       int      `default:"0" placeholder:"R" help:"Give the largest errors to the model's Soul, at this rank. Default 0: leave the Soul alone."`
+	CalibrationBytes int      `default:"0" placeholder:"N" help:"Use only the first N bytes of the calibration text. Default 0: all."`
+	Plot             string   `placeholder:"FILE" help:"Also draw the errors by layer as SVG into a file."`
+	Out              string   `short:"o" required:"" placeholder:"DIR" help:"Model folder to make; absent or empty."`
+	JSON             bool     `name:"json" help:"Print the report as one JSON document."`
 	deviceFlags
 }
 
@@ -39,8 +41,8 @@ func (*quantizeCmd) Help() string {
 
 // Validate is called by kong after parsing.
 func (c *quantizeCmd) Validate() error {
-	if c.MaxBytes < 0 {
-		return fmt.Errorf("--max-bytes %d is negative", c.MaxBytes)
+	if c.CalibrationBytes < 0 {
+		return fmt.Errorf("--calibration-bytes %d is negative", c.CalibrationBytes)
 	}
 	return nil
 }
@@ -55,6 +57,9 @@ func (c *quantizeCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	defer closeCompute()
+	// Most of the heap is rows and matrices, which are cheap to go over and must
+	// not be matched by as much garbage.
+	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	bar := modelProgress(s)
 	report, err := quantize.Quantize(ctx, quantize.Options{
 		Model: modelFolder(c.Model), Out: c.Out, Calibration: calibration, HeldOut: heldOut,
@@ -79,6 +84,9 @@ func (c *quantizeCmd) Run(ctx context.Context, s *streams) error {
 	return printQuantization(s, report)
 }
 
+// gcPercent is how much garbage there may be beside what is in use.
+const gcPercent = 20
+
 // texts reads the calibration and the held-out text.
 func (c *quantizeCmd) texts() (calibration, heldOut []byte, err error) {
 	if calibration, err = readAll(c.Calibration); err != nil {
@@ -90,8 +98,8 @@ func (c *quantizeCmd) texts() (calibration, heldOut []byte, err error) {
 	if len(c.HeldOut) == 0 {
 		calibration, heldOut = eval.Split(calibration)
 	}
-	if c.MaxBytes > 0 {
-		calibration = calibration[:min(len(calibration), c.MaxBytes)]
+	if c.CalibrationBytes > 0 {
+		calibration = calibration[:min(len(calibration), c.CalibrationBytes)]
 	}
 	return calibration, heldOut, nil
 }

@@ -11,8 +11,8 @@ import (
 // Report is what a quantization cost. Errors are squares relative to squares: 0.1
 // is 10 dB below what they are errors of.
 type Report struct {
-	Model            string         `json:"model"`  // CID of what was made
-	Source           string         `json:"source"` // CID of what it was made of
+	Model            string         `json:"cid"`    // Model CID of what was made
+	Source           string         `json:"source"` // Model CID of what it was made of
 	Method           Method         `json:"method"`
 	Seed             uint64         `json:"seed"`
 	Damping          float64        `json:"damping"`
