@@ -44,7 +44,7 @@ var (
 		{6, productQ8x6VNNI}, {4, productQ8x4VNNI}, {3, productQ8x3VNNI}, {2, productQ8x2VNNI}, {1, productQ8x1VNNI},
 	}}
 	q2AVX2 = productSet{GroupBytesQ2, portableMatMulQ2, []product{
-		{4, productQ2x4AVX2}, {2, productQ2x2AVX2}, {1, productQ2x1AVX2},
+		{6, productQ2x6AVX2}, {4, productQ2x4AVX2}, {2, productQ2x2AVX2}, {1, productQ2x1AVX2},
 	}}
 	q8AVX2 = productSet{GroupBytesQ8, portableMatMulQ8, []product{{2, productQ8x2AVX2}, {1, productQ8x1AVX2}}}
 )

@@ -88,6 +88,10 @@ func (r *Int8Rows) fill(i int, x []float32, scale float32, ok bool, convert toIn
 }
 
 func portableMatMulQ2(y []float32, x *Int8Rows, codes []byte, scale []float32, rows, lo, hi int) {
+	if x.N >= spreadRows {
+		portableSpreadQ2(y, x, codes, scale, rows, lo, hi)
+		return
+	}
 	eachRowBlock(y, x, codes, scale, GroupBytesQ2, rows, lo, hi, func(block []byte, i int) [LineRows]int32 {
 		sums := sumsQ2(block, x, i)
 		for r := range sums {

@@ -44,6 +44,11 @@ func productQ2x2AVX2(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *f
 //go:noescape
 func productQ2x4AVX2(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
 
+// productQ2x6AVX2 multiplies 6 int8 rows with rows rows of a matrix; see productFunc.
+//
+//go:noescape
+func productQ2x6AVX2(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
+
 // productQ8x1AVX2 multiplies 1 int8 rows with rows rows of a matrix; see productFunc.
 //
 //go:noescape

@@ -69,6 +69,7 @@ func quantized(l *level) {
 		productQ2AVX2(l, 1, 2)
 		productQ2AVX2(l, 2, 2)
 		productQ2AVX2(l, 4, 1)
+		productQ2AVX2(l, 6, 1)
 		productQ8AVX2(l, 1)
 		productQ8AVX2(l, 2)
 	}

@@ -392,7 +392,10 @@ func (p *product) groupQ2AVX2(words [][][]reg.VecVirtual, first, halves int, low
 			q := l.vector()
 			VPBROADCASTD(p.int8s(i, j), q)
 			for h := range codes {
-				products := l.vector()
+				products := q // its last use, if there is one half
+				if halves == 2 {
+					products = l.vector()
+				}
 				VPMADDUBSW(q, codes[h], products)
 				sum := words[j%len(words)][i][h]
 				VPADDW(products, sum, sum)
