@@ -62,6 +62,7 @@ type trainFlags struct {
 type modelTrainCmd struct {
 	corpusFlags
 	Config         string      `placeholder:"FILE" help:"A config.json that says the sizes; then the size flags are left out."`
+	Cell           tcn.Cell    `enum:"release,paper" default:"release" help:"Order of operations in a layer: release or paper. Default release."`
 	DModel         int         `name:"d-model" default:"192" placeholder:"N" help:"Width of the residual stream. Default 192."`
 	DFF            int         `name:"d-ff" default:"576" placeholder:"N" help:"Width of the gate. Default 576."`
 	Layers         int         `default:"16" placeholder:"N" help:"Layers. Default 16."`
@@ -168,7 +169,7 @@ func (c *modelTrainCmd) config() (tcn.Config, error) {
 		return in.Config, err
 	}
 	config := seededConfig()
-	config.Cell, config.DModel, config.DFF = tcn.CellRelease, c.DModel, c.DFF
+	config.Cell, config.DModel, config.DFF = c.Cell, c.DModel, c.DFF
 	config.Layers, config.LayersPerBlock = c.Layers, c.LayersPerBlock
 	config.KernelSize, config.MaxPositions, config.Weights = c.KernelSize, c.MaxPositions, c.Weights
 	return config, nil

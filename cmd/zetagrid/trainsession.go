@@ -163,6 +163,9 @@ func (t *trainSession) run(ctx context.Context, s *streams) (score eval.Score, i
 		return nil, cid.Undef, err
 	}
 	if score, err = t.heldOut(ctx, 0); err != nil {
+		if ctx.Err() != nil {
+			err = t.interrupted(ctx)
+		}
 		return nil, cid.Undef, err
 	}
 	if score != nil {

@@ -11,7 +11,7 @@ import (
 type gradientRoom struct {
 	dx       []float32      // [rows, d_model]
 	dh       []float32      // [rows, 2·d_ff]
-	dc       []float32      // of the convolution's output: [rows, d_ff]
+	dc       []float32      // of the convolution's output: [rows, width]
 	y        []float32      // what W_out was multiplied with: [rows, d_ff]
 	out      *vector.Panels // dx before it changes: [rows, d_model]
 	u        *vector.Panels // what W_in was multiplied with: [rows, d_model]
@@ -23,7 +23,7 @@ type gradientRoom struct {
 // added up in the order of the chunks, so that the sum does not depend on who
 // computed what.
 type partial struct {
-	conv  []float32 // [kernel_size, d_ff]
+	conv  []float32 // [kernel_size, width]
 	gain  []float32 // [d_model]
 	scale float32
 	loss  float64
@@ -33,7 +33,7 @@ func (e *engine) reserveBackward(part Part) {
 	c, g, rows := e.model.Config, &e.backward, e.acts.rows
 	g.dx = sized(g.dx, rows*c.DModel)
 	g.dh = sized(g.dh, rows*2*c.DFF)
-	g.dc = sized(g.dc, rows*c.DFF)
+	g.dc = sized(g.dc, rows*c.ConvWidth())
 	if part == All {
 		g.y = sized(g.y, rows*c.DFF)
 		if g.u == nil {
@@ -45,7 +45,7 @@ func (e *engine) reserveBackward(part Part) {
 	chunks := (rows + chunkRows - 1) / chunkRows
 	for len(g.partials) < chunks {
 		g.partials = append(g.partials, partial{
-			conv: make([]float32, c.KernelSize*c.DFF),
+			conv: make([]float32, c.KernelSize*c.ConvWidth()),
 			gain: make([]float32, c.DModel),
 		})
 	}
@@ -67,7 +67,11 @@ func (e *engine) backwardPass(text []byte, g *Model, part Part, routed bool) {
 			around = e.routeBackward(b, lo, g, r)
 		}
 		for layer := hi - 1; layer >= lo; layer-- {
-			e.layerBackward(layer, g, part)
+			if c.Cell == tcn.CellPaper {
+				e.paperBackward(layer, g, part)
+			} else {
+				e.layerBackward(layer, g, part)
+			}
 		}
 		if skips {
 			e.Kernels.AddScaled(e.backward.dx, around, 1)
@@ -164,12 +168,21 @@ func (e *engine) gateBackward(layer, chunk, lo, hi int, h []float32, s *scratch,
 		dc := room.dc[t*f : (t+1)*f]
 		e.Vectors.GateBackward(dc, room.dh[t*2*f+f:(t+1)*2*f], row, conv[i*f:(i+1)*f], h[t*2*f+f:(t+1)*2*f])
 		if part == All {
-			e.taps(s.taps, layer, t, h, 2*f)
-			for k, tap := range s.taps {
-				if &tap[0] != &e.zeros[0] {
-					e.Vectors.AddProduct(sums.conv[k*f:(k+1)*f], dc, tap)
-				}
-			}
+			e.addTaps(sums.conv, layer, t, h, 2*f, s)
+		}
+	}
+}
+
+// addTaps adds what row t gives to the gradient of a layer's convolution.
+//
+//	sum [kernel_size, width]   from [rows, stride], as [engine.taps] reads it
+func (e *engine) addTaps(sum []float32, layer, t int, from []float32, stride int, s *scratch) {
+	width := e.model.Config.ConvWidth()
+	dc := e.backward.dc[t*width : (t+1)*width]
+	e.taps(s.taps, layer, t, from, stride)
+	for k, tap := range s.taps {
+		if &tap[0] != &e.zeros[0] {
+			e.Vectors.AddProduct(sum[k*width:(k+1)*width], dc, tap)
 		}
 	}
 }
@@ -177,15 +190,15 @@ func (e *engine) gateBackward(layer, chunk, lo, hi int, h []float32, s *scratch,
 // tapsAhead points at the rows of room.dc whose outputs read row t of a layer's
 // convolution: the present one first, then those ahead.
 func (e *engine) tapsAhead(taps [][]float32, layer, t int) {
-	f, dilation := e.model.Config.DFF, e.model.Config.Dilation(layer)
+	width, dilation := e.model.Config.ConvWidth(), e.model.Config.Dilation(layer)
 	end := (t/e.acts.sequence + 1) * e.acts.sequence
 	for k := range taps {
 		at := t + k*dilation
 		if at >= end {
-			taps[k] = e.zeros
+			taps[k] = e.zeros[:width]
 			continue
 		}
-		taps[k] = e.backward.dc[at*f : (at+1)*f]
+		taps[k] = e.backward.dc[at*width : (at+1)*width]
 	}
 }
 

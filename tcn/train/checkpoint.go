@@ -135,7 +135,7 @@ func decodeCheckpoint(text []byte) (*Checkpoint, error) {
 	if c.Version != checkpointVersion {
 		return nil, fmt.Errorf("%w: version %d, want %d", ErrCheckpoint, c.Version, checkpointVersion)
 	}
-	if err := errors.Join(checkConfig(c.Config), c.Options.Validate()); err != nil {
+	if err := errors.Join(c.Config.Validate(), c.Options.Validate()); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCheckpoint, err)
 	}
 	if c.Taken < 0 || c.Taken > c.Options.Steps {

@@ -1,4 +1,4 @@
-// Package train trains small models of the release cell from bytes of text: all
+// Package train trains small models of either cell from bytes of text: all
 // numbers of a new model, a model whose matrices are rounded to 2-bit weights in
 // every step, or only the small parameters of one that was expanded.
 //

@@ -34,7 +34,7 @@ type engine struct {
 	head   *matrix // emb
 	gauge  gauge
 	rooms  sync.Pool // of *scratch
-	zeros  []float32 // [d_ff]: a tap before the text
+	zeros  []float32 // [conv width]: a tap before the text
 
 	acts     activations
 	backward gradientRoom
@@ -58,6 +58,8 @@ type activations struct {
 	rows, sequence int
 	x              [][]float32 // input of each layer, and the last output: [rows, d_model]
 	h              [][]float32 // W_in u of each layer: [rows, 2·d_ff]
+	z              [][]float32 // paper: what the norm of each layer takes: [rows, d_model]
+	rounded        []float32   // paper: the input of a convolution with a state in bf16
 	f              [][]float32 // output of each block before its routing, if that is not 1 or is trained
 }
 
@@ -71,7 +73,7 @@ type scratch struct {
 }
 
 func newEngine(m *Model, compute Compute) *engine {
-	e := &engine{Compute: compute, model: m, zeros: make([]float32, m.Config.DFF)}
+	e := &engine{Compute: compute, model: m, zeros: make([]float32, m.Config.ConvWidth())}
 	d, f := m.Config.DModel, m.Config.DFF
 	e.rooms.New = func() any {
 		wide := max(d, f)
@@ -187,6 +189,9 @@ func (e *engine) reserve(rows, sequence int, training, routed bool) {
 	}
 	a.x = grow(a.x, keep+1, rows*c.DModel)
 	a.h = grow(a.h, keep, rows*2*c.DFF)
+	if training && c.Cell == tcn.CellPaper {
+		a.z = grow(a.z, keep, rows*c.DModel)
+	}
 	blocks := 0
 	if routed || !training {
 		blocks = c.Blocks()

@@ -21,7 +21,7 @@ import (
 func Load(folder *modelfile.Folder, part Part) (*Model, io.Closer, error) {
 	model, _ := folder.Model()
 	genome, _ := folder.Genome()
-	if err := checkConfig(genome.Config); err != nil {
+	if err := genome.Config.Validate(); err != nil {
 		return nil, nil, err
 	}
 	if model.Soul != nil {

@@ -36,7 +36,15 @@ func (e *engine) forward(text []byte, sequence int, training, routed bool) {
 				a.f[b] = sized(a.f[b], len(out))
 				out = a.f[b]
 			}
-			e.layerForward(layer, a.x[at(layer)], a.h[kept], out)
+			if c.Cell == tcn.CellPaper {
+				var z []float32
+				if training {
+					z = a.z[layer]
+				}
+				e.paperForward(layer, a.x[at(layer)], a.h[kept], z, out)
+			} else {
+				e.layerForward(layer, a.x[at(layer)], a.h[kept], out)
+			}
 		}
 		x := a.x[at(hi)]
 		switch {
@@ -148,18 +156,19 @@ func (e *engine) gateRows(layer, lo, hi int, h, conv, y []float32, s *scratch) {
 // taps points at the rows that output row t of a layer's convolution reads: tap
 // K-1 is the present row, those before the sequence are zeros.
 //
-//	from [rows, width], of which the first d_ff numbers of a row count
-func (e *engine) taps(taps [][]float32, layer, t int, from []float32, width int) {
+//	from [rows, stride], of which the first numbers of a row count
+func (e *engine) taps(taps [][]float32, layer, t int, from []float32, stride int) {
 	c := e.model.Config
+	width := c.ConvWidth()
 	dilation, last := c.Dilation(layer), len(taps)-1
 	first := t / e.acts.sequence * e.acts.sequence
 	for k := range taps {
 		at := t - (last-k)*dilation
 		if at < first {
-			taps[k] = e.zeros
+			taps[k] = e.zeros[:width]
 			continue
 		}
-		taps[k] = from[at*width:][:c.DFF]
+		taps[k] = from[at*stride:][:width]
 	}
 }
 

@@ -47,13 +47,15 @@ func randomText(random *rand.Rand, n int) []byte {
 }
 
 func TestGradients(t *testing.T) {
-	for _, routed := range []bool{false, true} {
-		for _, positions := range []int{0, 16} {
-			t.Run(fmt.Sprintf("routed=%v positions=%d", routed, positions), func(t *testing.T) {
-				c := tinyConfig()
-				c.MaxPositions = positions
-				checkGradients(t, c, routed)
-			})
+	for _, cell := range []tcn.Cell{tcn.CellRelease, tcn.CellPaper} {
+		for _, routed := range []bool{false, true} {
+			for _, positions := range []int{0, 16} {
+				t.Run(fmt.Sprintf("%s routed=%v positions=%d", cell, routed, positions), func(t *testing.T) {
+					c := tinyConfig()
+					c.Cell, c.MaxPositions = cell, positions
+					checkGradients(t, c, routed)
+				})
+			}
 		}
 	}
 }

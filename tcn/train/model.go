@@ -27,7 +27,7 @@ type Layer struct {
 	// 2-bit, rotated, W·D·H/√block: what is rounded to levels for every step. They
 	// are nil when Frozen is set.
 	In   []float32 // [2·d_ff, d_model]
-	Conv []float32 // [kernel_size, d_ff], tap-major
+	Conv []float32 // [kernel_size, conv width], tap-major
 	Out  []float32 // [d_model, d_ff]
 
 	Gain  []float32 // [d_model]
@@ -48,10 +48,9 @@ const (
 )
 
 // NewModel makes the numbers that training begins with: those that c and seed
-// determine. Its matrices are rotated if c's weights are 2-bit. Errors: those of
-// [checkConfig].
+// determine. Its matrices are rotated if c's weights are 2-bit. Errors: tcn.ErrConfig.
 func NewModel(c tcn.Config, seed uint64) (*Model, error) {
-	if err := checkConfig(c); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	d, f := float64(c.DModel), float64(c.DFF)
@@ -66,13 +65,14 @@ func NewModel(c tcn.Config, seed uint64) (*Model, error) {
 	for layer := range c.Layers {
 		l := Layer{
 			In:    spread(seed, drawIn, layer, 2*c.DFF*c.DModel, 1/math.Sqrt(d)),
-			Conv:  spread(seed, drawConv, layer, c.KernelSize*c.DFF, 0.5/math.Sqrt(float64(c.KernelSize))),
+			Conv:  spread(seed, drawConv, layer, c.KernelSize*c.ConvWidth(), 0.5/math.Sqrt(float64(c.KernelSize))),
 			Out:   spread(seed, drawOut, layer, c.DModel*c.DFF, 1/math.Sqrt(f)),
 			Gain:  ones(c.DModel),
 			Scale: []float32{float32(1 / math.Sqrt(float64(c.Layers)))},
 		}
-		for i := range c.DFF { // the present input comes through from the beginning
-			l.Conv[(c.KernelSize-1)*c.DFF+i] += 1
+		present := l.Conv[(c.KernelSize-1)*c.ConvWidth():]
+		for i := range present { // the present input comes through from the beginning
+			present[i]++
 		}
 		m.Layers = append(m.Layers, l)
 	}
@@ -81,17 +81,6 @@ func NewModel(c tcn.Config, seed uint64) (*Model, error) {
 		m.rotate()
 	}
 	return m, nil
-}
-
-// checkConfig reports an [ErrConfig] unless c is one that can be trained.
-func checkConfig(c tcn.Config) error {
-	if err := c.Validate(); err != nil {
-		return err
-	}
-	if c.Cell != tcn.CellRelease {
-		return fmt.Errorf("%w: the %s cell cannot be trained here, only %s", ErrConfig, c.Cell, tcn.CellRelease)
-	}
-	return nil
 }
 
 // spread draws n numbers of a deviation, evenly on both sides of 0.

@@ -90,6 +90,10 @@ func (n *naive) logits(text []byte) [][]float64 {
 		lo, hi := c.BlockLayers(b)
 		before := x
 		for layer := lo; layer < hi; layer++ {
+			if c.Cell == tcn.CellPaper {
+				x = n.paperLayer(layer, x)
+				continue
+			}
 			var h [][]float64
 			for _, row := range x {
 				h = append(h, product(n.in[layer], n.norm(row, n.gain[layer]), 2*f))
@@ -98,12 +102,7 @@ func (n *naive) logits(text []byte) [][]float64 {
 			for t, row := range x {
 				y := make([]float64, f)
 				for i := range y {
-					a := 0.0
-					for k := range c.KernelSize {
-						if at := t - (c.KernelSize-1-k)*c.Dilation(layer); at >= 0 {
-							a += n.conv[layer][k*f+i] * h[at][i]
-						}
-					}
+					a := n.tap(layer, h, t, i, f)
 					y[i] = a * sigma(a) * sigma(h[t][f+i])
 				}
 				made := product(n.out[layer], y, d)
@@ -124,6 +123,40 @@ func (n *naive) logits(text []byte) [][]float64 {
 		x[t] = product(n.emb, n.norm(x[t], n.normF), tcn.VocabSize)
 	}
 	return x
+}
+
+// tap is channel i of row t of a layer's convolution of width channels.
+func (n *naive) tap(layer int, from [][]float64, t, i, width int) float64 {
+	c, sum := n.config, 0.0
+	for k := range c.KernelSize {
+		if at := t - (c.KernelSize-1-k)*c.Dilation(layer); at >= 0 {
+			sum += n.conv[layer][k*width+i] * from[at][i]
+		}
+	}
+	return sum
+}
+
+// paperLayer is a layer of the paper's cell.
+func (n *naive) paperLayer(layer int, x [][]float64) [][]float64 {
+	d, f := n.config.DModel, n.config.DFF
+	var next [][]float64
+	for t, row := range x {
+		u := make([]float64, d)
+		for i := range u {
+			u[i] = n.tap(layer, x, t, i, d)
+		}
+		h, y := product(n.in[layer], u, 2*f), make([]float64, f)
+		for i := range y {
+			g, v := h[i], h[f+i]
+			y[i] = sigma(g) * v * sigma(v)
+		}
+		made := product(n.out[layer], y, d)
+		for i := range made {
+			made[i] = row[i] + n.rate[layer][0]*made[i]
+		}
+		next = append(next, n.norm(made, n.gain[layer]))
+	}
+	return next
 }
 
 // loss is the mean cross entropy in nats of sequences laid end to end.

@@ -88,7 +88,6 @@ func TestNewRefuses(t *testing.T) {
 		"short text":     {nil, func(o *Options) { o.Sequence = 1 << 16 }, false, ErrCorpus},
 		"steps":          {nil, func(o *Options) { o.Steps = 0 }, false, ErrOptions},
 		"invalid config": {func(c *tcn.Config) { c.DModel = 0 }, nil, false, tcn.ErrConfig},
-		"paper cell":     {func(c *tcn.Config) { c.Cell = tcn.CellPaper }, nil, false, ErrConfig},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, o := tinyConfig(), tinyOptions()
@@ -117,24 +116,13 @@ func TestNewRefuses(t *testing.T) {
 
 func TestLoadRefuses(t *testing.T) {
 	dir := t.TempDir()
-	codes, paper := filepath.Join(dir, "codes"), filepath.Join(dir, "paper")
 	c := tinyConfig()
 	c.Weights = tcn.WeightsQ2
-	if _, err := modelfile.Init(context.Background(), codes, c, 1, nil); err != nil {
+	if _, err := modelfile.Init(context.Background(), filepath.Join(dir, "codes"), c, 1, nil); err != nil {
 		t.Fatal(err)
 	}
-	c.Weights, c.Cell = "", tcn.CellPaper
-	if _, err := modelfile.Init(context.Background(), paper, c, 1, nil); err != nil {
-		t.Fatal(err)
-	}
-	folder, err := modelfile.OpenFolder(paper)
+	folder, err := modelfile.OpenFolder(filepath.Join(dir, "codes"))
 	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := Load(folder, All); !errors.Is(err, ErrConfig) {
-		t.Errorf("paper cell: %v", err)
-	}
-	if folder, err = modelfile.OpenFolder(codes); err != nil {
 		t.Fatal(err)
 	}
 	m, file, err := Load(folder, All)
@@ -294,7 +282,7 @@ func FuzzDecodeCheckpoint(f *testing.F) {
 			}
 			return
 		}
-		if err := errors.Join(checkConfig(c.Config), c.Options.Validate()); err != nil {
+		if err := errors.Join(c.Config.Validate(), c.Options.Validate()); err != nil {
 			t.Error(err)
 		}
 	})

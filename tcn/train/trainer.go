@@ -39,7 +39,7 @@ func New(m, teacher *Model, corpus *Corpus, o Options, compute Compute) (*Traine
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	if err := checkConfig(m.Config); err != nil {
+	if err := m.Config.Validate(); err != nil {
 		return nil, err
 	}
 	switch p := m.Config.MaxPositions; {

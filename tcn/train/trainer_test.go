@@ -83,12 +83,16 @@ func numbersOf(m *Model) []float32 {
 // variants are the ways of training that the tests go through.
 func variants() map[string]func(c *tcn.Config, o *Options) {
 	return map[string]func(c *tcn.Config, o *Options){
-		"plain":       func(*tcn.Config, *Options) {},
-		"dropout":     func(_ *tcn.Config, o *Options) { o.Dropout, o.Accumulate = 0.2, 2 },
-		"2-bit":       func(c *tcn.Config, _ *Options) { c.Weights = tcn.WeightsQ2 },
-		"distilled":   func(c *tcn.Config, o *Options) { c.Weights, o.Distill = tcn.WeightsQ2, 0.5 },
-		"positions":   func(c *tcn.Config, _ *Options) { c.MaxPositions = 64 },
-		"bf16":        func(c *tcn.Config, _ *Options) { c.State, c.Boundary = tcn.BF16, tcn.BF16 },
+		"plain":     func(*tcn.Config, *Options) {},
+		"dropout":   func(_ *tcn.Config, o *Options) { o.Dropout, o.Accumulate = 0.2, 2 },
+		"2-bit":     func(c *tcn.Config, _ *Options) { c.Weights = tcn.WeightsQ2 },
+		"distilled": func(c *tcn.Config, o *Options) { c.Weights, o.Distill = tcn.WeightsQ2, 0.5 },
+		"positions": func(c *tcn.Config, _ *Options) { c.MaxPositions = 64 },
+		"bf16":      func(c *tcn.Config, _ *Options) { c.State, c.Boundary = tcn.BF16, tcn.BF16 },
+		"paper":     func(c *tcn.Config, _ *Options) { c.Cell = tcn.CellPaper },
+		"paper 2-bit": func(c *tcn.Config, o *Options) {
+			c.Cell, c.Weights, c.State, o.Dropout = tcn.CellPaper, tcn.WeightsQ2, tcn.BF16, 0.1
+		},
 		"even layers": func(c *tcn.Config, _ *Options) { c.Layers = 4 },
 	}
 }
@@ -255,6 +259,9 @@ func TestThreadsDoNotMatter(t *testing.T) {
 func TestLossFalls(t *testing.T) {
 	for name, change := range variants() {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "plain" {
+				t.Skip("one suffices")
+			}
 			c, o := tinyConfig(), tinyOptions()
 			change(&c, &o)
 			o.Steps, o.Rate, o.Batch = 60, 1e-2, 6
