@@ -80,6 +80,9 @@ func (c *evalCmd) Run(ctx context.Context, s *streams) error {
 	if c.Scaling {
 		return c.scaling(ctx, s)
 	}
+	if err := c.checkRecord(); err != nil {
+		return err
+	}
 	texts, err := c.texts()
 	if err != nil {
 		return err
@@ -101,6 +104,26 @@ func (c *evalCmd) Run(ctx context.Context, s *streams) error {
 		return s.printJSON(report)
 	}
 	return printEval(s.out, report)
+}
+
+// checkRecord finds out before anything is measured whether it can be recorded.
+func (c *evalCmd) checkRecord() error {
+	if c.Record == "" {
+		return nil
+	}
+	if c.Model != "" {
+		if _, err := modelfile.OpenFolder(modelFolder(c.Model)); err != nil {
+			return err
+		}
+	}
+	entries, err := os.ReadDir(c.Record)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if len(entries) > 0 {
+		return &remedy{fmt.Errorf("%w: %s is not empty", modelfile.ErrOutput, c.Record), "name a new folder or remove it"}
+	}
+	return nil
 }
 
 // evalTexts is what is scored.
