@@ -6,11 +6,13 @@
 // A calibration text is embedded and its rows are taken through the model one
 // layer at a time. Before a matrix is rounded, the rows that reach it (through
 // the layers rounded before it, the model's Soul included, rotated and turned
-// into int8 numbers) are gathered into its Hessian; package rounding chooses the
-// codes; then the rows go on through the rounded layer. A held-out text takes the
-// same way through four models side by side, so that what the rounding cost is
-// known at the end without loading a model: float32; float32 with int8 rows; 2-bit
-// rounded to nearest; 2-bit as chosen.
+// into int8 numbers) are gathered into its Hessian, beside the rows that reach it
+// in the float32 model, through which the text goes too. Package rounding chooses
+// codes whose products are nearest to the float32 ones; then the rows go on
+// through the rounded layer. A held-out text takes the same way through four
+// models side by side, so that what the rounding cost is known at the end without
+// loading a model: float32; float32 with int8 rows; 2-bit rounded to nearest;
+// 2-bit as chosen.
 //
 //	Quantize                                quantize.go
 //	  source     the model that is read     source.go

@@ -40,7 +40,7 @@ type inputs struct {
 }
 
 // version counts changes after which the same inputs give another model.
-const version = 1
+const version = 2
 
 func (j *job) inputs() inputs {
 	sum := sha256.Sum256(j.Calibration)

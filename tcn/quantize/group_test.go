@@ -163,11 +163,11 @@ func (e *experiment) run(b *testing.B) Variant {
 			reach = made
 			reach.layer.Out = &recorder{rows: e.config.DModel, cols: e.config.DFF}
 			made.layer.Out = e.matrix(b, w.out, e.config, reach, reach.layer.Out.(*recorder))
-			others, err := e.others(w)
+			float, err := e.float(w)
 			check(err)
-			check(e.calibration.walk(e.ctx, e.Compute, e.config, made, true, nothing))
-			check(e.heldOut[0].walk(e.ctx, e.Compute, e.config, others[0], true, nothing))
-			check(e.heldOut[3].walk(e.ctx, e.Compute, e.config, made, true, nothing))
+			check(walk(e.ctx, e.Compute, nothing, &lane{course: e.calibration, passage: made, config: e.config, keep: true}))
+			check(walk(e.ctx, e.Compute, nothing, &lane{course: e.heldOut[0], passage: float, config: e.config, keep: true}))
+			check(walk(e.ctx, e.Compute, nothing, &lane{course: e.heldOut[3], passage: made, config: e.config, keep: true}))
 		}
 		check(source.Close())
 	}
@@ -180,7 +180,7 @@ func (e *experiment) run(b *testing.B) Variant {
 // matrix gathers the rows that a matrix meets and rounds it.
 func (e *experiment) matrix(b *testing.B, m *matrixWork, c tcn.Config, reach passage, at *recorder) tcn.Matrix {
 	b.Helper()
-	h, err := e.gather(m, c, reach, at)
+	h, err := e.gather(m, c, at, &lane{course: e.calibration, passage: reach, config: c})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -42,19 +42,19 @@ func (j *job) rotate(layer, matrix int, name string, w []float32, rows, cols int
 		rounding.Rotate(j.Compute.Kernels, m.rotated.Values[r*cols:(r+1)*cols], w[r*cols:(r+1)*cols], m.signs)
 	})
 	var err error
-	_, m.nearest, err = j.round(m, nil)
+	_, m.nearest, err = j.round(m, m.rotated, nil)
 	return m, err
 }
 
-// round chooses codes: to nearest without a Hessian.
-func (j *job) round(m *matrixWork, h *rounding.Hessian) (*rounding.Codes, *quant.Q2, error) {
+// round chooses codes for the target: to nearest without a Hessian.
+func (j *job) round(m *matrixWork, target rounding.Matrix, h *rounding.Hessian) (*rounding.Codes, *quant.Q2, error) {
 	var codes *rounding.Codes
 	var err error
 	if h == nil {
-		codes, err = rounding.Nearest(j.ctx, compute(j.Compute), m.rotated, nil)
+		codes, err = rounding.Nearest(j.ctx, compute(j.Compute), target, nil)
 	} else {
-		each := costRounding(1, m.rotated.Cols)
-		codes, err = rounding.Compensated(j.ctx, compute(j.Compute), m.rotated, h, j.Sweeps, func(rows int) { j.meter.add(int64(rows) * each) })
+		each := costRounding(1, target.Cols)
+		codes, err = rounding.Compensated(j.ctx, compute(j.Compute), target, h, j.Sweeps, func(rows int) { j.meter.add(int64(rows) * each) })
 	}
 	if err != nil {
 		return nil, nil, err
@@ -88,15 +88,34 @@ func (j *job) quantizeLayer(w *layerWork) (err error) {
 		return nil
 	}
 	narrow, reach := narrowed(c, w)
-	if w.repair.InA, w.repair.InB, err = j.choose(w.in, narrow, reach, reach.layer.In.(*recorder)); err != nil {
+	was, err := j.float(w)
+	if err != nil {
+		return err
+	}
+	narrowWas := reach
+	narrowWas.layer.In, narrowWas.layer.Out = &original{Matrix: &recorder{rows: 2, cols: c.DModel}, signs: w.in.signs}, &recorder{rows: c.DModel, cols: 1}
+	if w.repair.InA, w.repair.InB, err = j.choose(w.in, narrow, reach, narrowWas, reach.layer.In.(*recorder), narrowWas.layer.In.(*original)); err != nil {
 		return fmt.Errorf("W_in: %w", err)
 	}
 	reach = j.chosen(w)
 	reach.layer.Out = &recorder{rows: c.DModel, cols: c.DFF}
-	if w.repair.OutA, w.repair.OutB, err = j.choose(w.out, c, reach, reach.layer.Out.(*recorder)); err != nil {
+	was.layer.Out = &original{Matrix: &recorder{rows: c.DModel, cols: c.DFF}, signs: w.out.signs}
+	if w.repair.OutA, w.repair.OutB, err = j.choose(w.out, c, reach, was, reach.layer.Out.(*recorder), was.layer.Out.(*original)); err != nil {
 		return fmt.Errorf("W_out: %w", err)
 	}
 	return nil
+}
+
+// float is w in the float32 model.
+func (j *job) float(w *layerWork) (passage, error) {
+	c, p := j.config, passageOf(w)
+	p.soul, p.rank = w.soul, j.source.rank
+	var err error
+	if p.layer.In, err = tcn.NewMatrixF32(2*c.DFF, c.DModel, w.source.In); err != nil {
+		return p, err
+	}
+	p.layer.Out, err = tcn.NewMatrixF32(c.DModel, c.DFF, w.source.Out)
+	return p, err
 }
 
 // narrowed is a layer that is only good for recording what W_in meets, which no
@@ -113,10 +132,11 @@ func narrowed(c tcn.Config, w *layerWork) (tcn.Config, passage) {
 }
 
 // choose gathers the rows that a matrix meets, at the recorder of a layer of
-// config c, and chooses its codes; and with a repair rank what makes up for the
-// largest errors.
-func (j *job) choose(m *matrixWork, c tcn.Config, reach passage, at *recorder) (a, b []float32, err error) {
-	h, err := j.gather(m, c, reach, at)
+// config c, beside those that it would meet in the float32 model, and chooses its
+// codes; and with a repair rank what makes up for the largest errors.
+func (j *job) choose(m *matrixWork, c tcn.Config, reach, was passage, at *recorder, wanted *original) (a, b []float32, err error) {
+	at.wanted = wanted
+	h, err := j.gather(m, c, at, &lane{course: j.original, passage: was, config: c}, &lane{course: j.calibration, passage: reach, config: c})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -127,12 +147,12 @@ func (j *job) choose(m *matrixWork, c tcn.Config, reach passage, at *recorder) (
 	return a, b, nil
 }
 
-// gather is the Hessian of the rows that a matrix meets, at the recorder of a
-// layer of config c.
-func (j *job) gather(m *matrixWork, c tcn.Config, reach passage, at *recorder) (*rounding.Hessian, error) {
+// gather is the Hessian of the rows that a matrix meets, at a recorder in one of
+// the lanes.
+func (j *job) gather(m *matrixWork, c tcn.Config, at *recorder, lanes ...*lane) (*rounding.Hessian, error) {
 	at.rounded.signs, at.moments = m.signs, rounding.NewMoments(m.rotated.Cols)
-	per := costWalk(c) + costMoments(m.rotated.Cols)
-	if err := j.calibration.walk(j.ctx, j.Compute, c, reach, false, func(rows int) { j.meter.add(int64(rows) * per) }); err != nil {
+	per := 2*costWalk(c) + costMoments(m.rotated.Cols)
+	if err := walk(j.ctx, j.Compute, func(rows int) { j.meter.add(int64(rows) * per) }, lanes...); err != nil {
 		return nil, err
 	}
 	return rounding.NewHessian(j.ctx, compute(j.Compute), at.moments, j.Damping)
@@ -140,30 +160,37 @@ func (j *job) gather(m *matrixWork, c tcn.Config, reach passage, at *recorder) (
 
 func (j *job) chooseUnder(m *matrixWork, h *rounding.Hessian) (a, b []float32, err error) {
 	ctx, c := j.ctx, compute(j.Compute)
-	nearest, packed, err := j.round(m, nil)
+	nearest, packed, err := j.round(m, m.rotated, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	codes := nearest
 	m.nearest, m.chosen = packed, packed
+	errs, err := rounding.Measure(ctx, c, m.rotated, h, nearest)
+	if err != nil {
+		return nil, nil, err
+	}
+	was, target := errs[0], m.rotated
 	if j.Method == LDLQ {
-		if codes, m.chosen, err = j.round(m, h); err != nil {
+		if target, err = h.Follow(ctx, c, m.rotated); err != nil {
+			return nil, nil, err
+		}
+		if codes, m.chosen, err = j.round(m, target, h); err != nil {
 			return nil, nil, err
 		}
 	}
-	errs, err := rounding.Measure(ctx, c, m.rotated, h, nearest, codes)
-	if err != nil {
+	if errs, err = rounding.Measure(ctx, c, target, h, codes); err != nil {
 		return nil, nil, err
 	}
-	m.report.set(errs[0], errs[1], codes)
+	m.report.set(was, errs[0], codes)
 	if j.RepairRank == 0 {
 		return nil, nil, nil
 	}
-	a, b, left, err := rounding.LowRank(ctx, c, m.rotated, codes, h, j.RepairRank)
+	a, b, left, err := rounding.LowRank(ctx, c, target, codes, h, j.RepairRank)
 	if err != nil {
 		return nil, nil, err
 	}
-	m.report.RepairedError = new(left / max(errs[1].OutputOf, minimal))
+	m.report.RepairedError = new(left / max(errs[0].OutputOf, minimal))
 	cols := m.rotated.Cols
 	for r := range j.RepairRank { // a Soul reads the row before it is rotated
 		row := a[r*cols : (r+1)*cols]
@@ -188,34 +215,24 @@ func (j *job) chosen(w *layerWork) passage {
 	return p
 }
 
-// others are the layers that the outcome is compared with, in the order of
-// Variants: float32, int8 rows, rounded to nearest.
+// others are the layers that the outcome is compared with beside the float32
+// ones: int8 rows, rounded to nearest.
 func (j *job) others(w *layerWork) ([]passage, error) {
 	c, p := j.config, passageOf(w)
 	p.soul, p.rank = w.soul, j.source.rank
-	matrix := func(rows, cols int, values []float32) (tcn.Matrix, error) {
-		return tcn.NewMatrixF32(rows, cols, values)
-	}
-	float, rounded, nearest := p, p, p
-	in, err := matrix(2*c.DFF, c.DModel, w.source.In)
+	rounded, nearest := p, p
+	in, err := tcn.NewMatrixF32(2*c.DFF, c.DModel, w.in.rotated.Values)
 	if err != nil {
 		return nil, err
 	}
-	out, err := matrix(c.DModel, c.DFF, w.source.Out)
+	out, err := tcn.NewMatrixF32(c.DModel, c.DFF, w.out.rotated.Values)
 	if err != nil {
-		return nil, err
-	}
-	float.layer.In, float.layer.Out = in, out
-	if in, err = matrix(2*c.DFF, c.DModel, w.in.rotated.Values); err != nil {
-		return nil, err
-	}
-	if out, err = matrix(c.DModel, c.DFF, w.out.rotated.Values); err != nil {
 		return nil, err
 	}
 	rounded.layer.In = &int8Matrix{Matrix: in, rounded: roundedRows{signs: w.in.signs}}
 	rounded.layer.Out = &int8Matrix{Matrix: out, rounded: roundedRows{signs: w.out.signs}}
 	nearest.layer.In, nearest.layer.Out = tcn.NewMatrixQ2(w.in.nearest), tcn.NewMatrixQ2(w.out.nearest)
-	return []passage{float, rounded, nearest}, nil
+	return []passage{rounded, nearest}, nil
 }
 
 // rank is the rank of the outcome's Soul; 0: none.

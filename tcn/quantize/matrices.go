@@ -35,6 +35,7 @@ type recorder struct {
 	inner      tcn.Matrix
 	rounded    roundedRows
 	moments    *rounding.Moments // nil: gather nothing
+	wanted     *original         // the rows that would come from the float32 model; nil: unknown
 }
 
 func (m *recorder) Rows() int    { return m.rows }
@@ -44,13 +45,44 @@ func (m *recorder) Bytes() int64 { return 0 }
 // Multiply implements tcn.Matrix.
 func (m *recorder) Multiply(c *tcn.Compute, y, x []float32, n int) {
 	if m.moments != nil {
-		m.moments.Add(compute(c), m.rounded.round(c, x[:n*m.cols], n))
+		q := m.rounded.round(c, x[:n*m.cols], n)
+		if m.wanted == nil {
+			m.moments.Add(compute(c), q)
+		} else {
+			m.moments.AddDrifted(compute(c), q, m.wanted.take(n*m.cols))
+		}
 	}
 	if m.inner == nil {
 		clear(y[:n*m.rows])
 		return
 	}
 	m.inner.Multiply(c, y, x, n)
+}
+
+// original is a tcn.Matrix of the float32 model that holds on to the rows it
+// meets, rotated, until a recorder takes them.
+type original struct {
+	tcn.Matrix
+	signs []byte
+	held  []float32
+}
+
+// Multiply implements tcn.Matrix.
+func (m *original) Multiply(c *tcn.Compute, y, x []float32, n int) {
+	cols, at := m.Cols(), len(m.held)
+	m.held = append(m.held, x[:n*cols]...)
+	c.Pool.Run(n, func(i int) {
+		row := m.held[at+i*cols:][:cols]
+		c.Kernels.Hadamard(row, row, m.signs)
+	})
+	m.Matrix.Multiply(c, y, x, n)
+}
+
+// take gives the n numbers held longest, until the next product.
+func (m *original) take(n int) []float32 {
+	rows := m.held[:n]
+	m.held = m.held[n:]
+	return rows
 }
 
 // int8Matrix is a tcn.Matrix of float32 weights, rotated, whose rows are turned

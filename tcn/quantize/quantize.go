@@ -21,6 +21,7 @@ type job struct {
 
 	place       *place
 	calibration *course
+	original    *course   // the calibration text in the float32 model
 	heldOut     []*course // float32, int8 rows, to nearest, and unless that is it the method
 	reports     []MatrixReport
 	resumed     int
@@ -76,6 +77,9 @@ func (j *job) openCourses() (err error) {
 	if j.calibration, err = newCourse(j.source, j.Calibration, &left, j.place.dir); err != nil {
 		return err
 	}
+	if j.original, err = newCourse(j.source, j.Calibration, &left, j.place.dir); err != nil {
+		return err
+	}
 	models := 0
 	if len(j.HeldOut) > 0 {
 		if models = 4; j.Method == RTN && j.RepairRank == 0 {
@@ -92,12 +96,15 @@ func (j *job) openCourses() (err error) {
 	return nil
 }
 
-// courses is the calibration and all held-out ones.
+// courses is all courses that there are.
 func (j *job) courses() []*course {
-	if j.calibration == nil {
-		return nil
+	var all []*course
+	for _, c := range []*course{j.calibration, j.original} {
+		if c != nil {
+			all = append(all, c)
+		}
 	}
-	return append([]*course{j.calibration}, j.heldOut...)
+	return append(all, j.heldOut...)
 }
 
 func (j *job) closeCourses() error {
@@ -167,17 +174,22 @@ func (j *job) layer(w *layerWork) error {
 		return err
 	}
 	chosen := j.chosen(w)
-	passages := []passage{chosen}
+	float, err := j.float(w)
+	if err != nil {
+		return err
+	}
+	passages := []passage{chosen, float}
 	if len(j.heldOut) > 0 {
 		others, err := j.others(w)
 		if err != nil {
 			return err
 		}
-		passages = append(append(passages, others...), chosen)
+		passages = append(append(append(passages, float), others...), chosen)
 	}
 	per := costWalk(j.config)
 	for i, c := range j.courses() {
-		if err := c.walk(j.ctx, j.Compute, j.config, passages[i], true, func(rows int) { j.meter.add(int64(rows) * per) }); err != nil {
+		through := &lane{course: c, passage: passages[i], config: j.config, keep: true}
+		if err := walk(j.ctx, j.Compute, func(rows int) { j.meter.add(int64(rows) * per) }, through); err != nil {
 			return err
 		}
 	}
@@ -252,17 +264,17 @@ type costs struct {
 }
 
 func costWalk(c tcn.Config) int64       { return 3 * int64(c.DModel) * int64(c.DFF) }
-func costMoments(cols int) int64        { return int64(cols) * int64(cols) / 2 }
+func costMoments(cols int) int64        { return int64(cols) * int64(cols) * 3 / 2 }
 func costRounding(rows, cols int) int64 { return 8 * int64(rows) * int64(cols) * int64(cols) }
 
 // count adds up what there is to do.
 func (j *job) count() {
 	c, n := j.config, int64(len(j.Calibration))
-	j.costs.made = n * (costWalk(c) + costMoments(c.DModel) + costMoments(c.DFF))
+	j.costs.made = n * (2*costWalk(c) + costMoments(c.DModel) + costMoments(c.DFF))
 	if j.Method == LDLQ {
 		j.costs.made += costRounding(2*c.DFF, c.DModel) + costRounding(c.DModel, c.DFF)
 	}
-	walked := costWalk(c) * (n + int64(len(j.heldOut)*len(j.HeldOut)))
+	walked := costWalk(c) * (2*n + int64(len(j.heldOut)*len(j.HeldOut)))
 	j.costs.total = int64(c.Layers) * (j.costs.made + walked)
 	j.meter = &meter{report: j.Progress, total: j.costs.total}
 }

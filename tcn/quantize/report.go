@@ -35,7 +35,7 @@ type MatrixReport struct {
 	Cols          int      `json:"cols"`
 	ExactRows     int      `json:"exact_rows"`   // that were representable as they came
 	WeightError   float64  `json:"weight_error"` // of the method that was chosen
-	OutputError   float64  `json:"output_error"` // of the products, under the Hessian
+	OutputError   float64  `json:"output_error"` // of the products, under the Hessian, against those that follow the drift
 	NearestWeight float64  `json:"rtn_weight_error"`
 	NearestOutput float64  `json:"rtn_output_error"`
 	RepairedError *float64 `json:"repaired_output_error,omitempty"` // with the repair in the Soul; absent without

@@ -49,46 +49,72 @@ func newCourse(s *source, text []byte, left *budget, dir string) (*course, error
 	return c, nil
 }
 
-// walk takes all rows through a layer, and keeps what comes out if keep is set.
-// done is told of rows as they are through.
-func (c *course) walk(ctx context.Context, compute *tcn.Compute, config tcn.Config, p passage, keep bool, done func(rows int)) (err error) {
-	stage, variant, err := p.load(compute, config)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stage.Close()) }()
-	room := make([]float32, stepRows*c.rows.d)
-	for at := 0; at < c.rows.n; at += c.sequence {
-		state, err := stage.NewState(variant.Range, 0)
-		if err != nil {
+// lane is a course through a layer.
+type lane struct {
+	*course
+	passage
+	config tcn.Config // of the layer
+	keep   bool       // what comes out becomes the course's rows
+
+	stage   tcn.Stage
+	variant *tcn.Variant
+	state   tcn.State
+	room    []float32
+}
+
+// walk takes all rows of lanes, which are of one text, through their layers, some
+// rows of each in turn. done is told of rows as they are through all.
+func walk(ctx context.Context, compute *tcn.Compute, done func(rows int), lanes ...*lane) (err error) {
+	for _, l := range lanes {
+		if l.stage, l.variant, err = l.load(compute, l.config); err != nil {
 			return err
 		}
-		end := min(at+c.sequence, c.rows.n)
+		defer func() { err = errors.Join(err, l.stage.Close()) }()
+		l.room = make([]float32, stepRows*l.rows.d)
+	}
+	n, sequence := lanes[0].rows.n, lanes[0].sequence
+	for at := 0; at < n; at += sequence {
+		for _, l := range lanes {
+			if l.state, err = l.stage.NewState(l.variant.Range, 0); err != nil {
+				return err
+			}
+		}
+		end := min(at+sequence, n)
 		for from := at; from < end; from += stepRows {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			n := min(stepRows, end-from)
-			rows := room[:n*c.rows.d]
-			if err := c.rows.read(from, rows); err != nil {
-				return err
-			}
-			work := &tcn.Work{State: state, Variant: variant, Rows: tcn.Rows{Position: from - at, Count: n, Data: rows}}
-			if err := errors.Join(stage.Step([]*tcn.Work{work}), work.Err); err != nil {
-				return err
-			}
-			if keep {
-				if err := c.rows.write(from, rows); err != nil {
+			count := min(stepRows, end-from)
+			for _, l := range lanes {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := l.step(at, from, count); err != nil {
 					return err
 				}
 			}
-			done(n)
+			done(count)
 		}
-		if err := state.Close(); err != nil {
-			return err
+		for _, l := range lanes {
+			if err := l.state.Close(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// step takes rows from on of the sequence that began at a row through the layer.
+func (l *lane) step(began, from, count int) error {
+	rows := l.room[:count*l.rows.d]
+	if err := l.rows.read(from, rows); err != nil {
+		return err
+	}
+	work := &tcn.Work{State: l.state, Variant: l.variant, Rows: tcn.Rows{Position: from - began, Count: count, Data: rows}}
+	if err := errors.Join(l.stage.Step([]*tcn.Work{work}), work.Err); err != nil {
+		return err
+	}
+	if !l.keep {
+		return nil
+	}
+	return l.rows.write(from, rows)
 }
 
 // load makes a stage of the one layer, in a config where every layer is a block

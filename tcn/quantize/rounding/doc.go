@@ -14,6 +14,14 @@
 // fraction of its mean (damping), so that directions that calibration hardly saw
 // are not free.
 //
+// # Drift
+//
+// The rows that come are not those that were wanted: what was rounded before
+// changed them. Where both are known ([Moments.AddDrifted]), [Hessian.Follow]
+// turns the matrix into the one whose products with the rows that come are
+// nearest to what was wanted, by least squares; that one is then rounded. So
+// later matrices make up for some of the error of earlier ones.
+//
 // # Methods
 //
 // [Nearest] rounds to the nearest level, under the scale that makes Σe² least.
@@ -39,7 +47,7 @@
 //
 // # Limits
 //
-// Sizes are the caller's, as in package kernel: a wrong length panics. H takes
-// cols² numbers twice, and while it is gathered, 8 bytes each: 3 GB at 16,384
-// columns. A worker takes a few rows at a time.
+// Sizes are the caller's, as in package kernel: a wrong length panics. At 16,384
+// columns H, its factor and the drift take 1 GB each, and the sums that they are
+// made of 4 GB. A worker takes a few rows at a time.
 package rounding

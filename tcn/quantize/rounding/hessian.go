@@ -24,6 +24,10 @@ type Moments struct {
 	sum    []float64 // [cols, cols]; only [i, j] with j in i's tile or before it
 	held   int       // rows in columns
 	column []float32 // [cols, momentRows], transposed
+
+	// What AddDrifted gathers besides; nil until then.
+	drift       []float64 // [cols, cols], Σ (wanted - x)ᵀx
+	driftColumn []float32 // [cols, momentRows]: wanted - x
 }
 
 // NewMoments starts sums over rows of cols numbers.
@@ -38,7 +42,21 @@ func (m *Moments) Rows() int64 { return m.rows }
 // scale.
 //
 //	q [n, cols]
-func (m *Moments) Add(c Compute, q *kernel.Int8Rows) {
+func (m *Moments) Add(c Compute, q *kernel.Int8Rows) { m.add(c, q, nil) }
+
+// AddDrifted is Add of rows that would be others, but for what was rounded before
+// them: those of the float32 model, rotated. Either all rows are added so, or
+// none.
+//
+//	q, wanted [n, cols]
+func (m *Moments) AddDrifted(c Compute, q *kernel.Int8Rows, wanted []float32) {
+	if m.drift == nil {
+		m.drift, m.driftColumn = make([]float64, m.cols*m.cols), make([]float32, m.cols*momentRows)
+	}
+	m.add(c, q, wanted)
+}
+
+func (m *Moments) add(c Compute, q *kernel.Int8Rows, wanted []float32) {
 	for first := 0; first < q.N; {
 		n := min(q.N-first, momentRows-m.held)
 		c.Pool.Run(kernel.Groups(m.cols), func(g int) {
@@ -46,6 +64,13 @@ func (m *Moments) Add(c Compute, q *kernel.Int8Rows) {
 				out := m.column[col*momentRows+m.held:][:n]
 				for i := range out {
 					out[i] = q.Scale[first+i] * float32(q.At(first+i, col))
+				}
+				if wanted == nil {
+					continue
+				}
+				apart := m.driftColumn[col*momentRows+m.held:][:n]
+				for i := range apart {
+					apart[i] = wanted[(first+i)*m.cols+col] - out[i]
 				}
 			}
 		})
@@ -64,27 +89,44 @@ func (m *Moments) flush(c Compute) {
 		return
 	}
 	inner := m.held
-	columns := m.column
-	if inner < momentRows { // lengths of rows must be what products read
-		columns = make([]float32, m.cols*inner)
-		for col := range m.cols {
-			copy(columns[col*inner:(col+1)*inner], m.column[col*momentRows:])
-		}
-	}
+	columns, apart := m.packed(m.column), m.packed(m.driftColumn)
 	tiles := (m.cols + tileRows - 1) / tileRows
 	c.Pool.Run(tiles, func(i int) {
 		lo := (tiles - 1 - i) * tileRows // the longest first
 		hi := min(lo+tileRows, m.cols)
-		room := make([]float32, (hi-lo)*hi)
+		room := make([]float32, (hi-lo)*m.cols)
 		c.Kernels.MatMul(room, columns[lo*inner:hi*inner], columns[:hi*inner], hi-lo, hi, inner, 0, hi)
 		for r := lo; r < hi; r++ {
-			sum := m.sum[r*m.cols:][:hi]
-			for k, v := range room[(r-lo)*hi:][:hi] {
-				sum[k] += float64(v)
-			}
+			addTo(m.sum[r*m.cols:], room[(r-lo)*hi:][:hi])
+		}
+		if apart == nil {
+			return
+		}
+		c.Kernels.MatMul(room, apart[lo*inner:hi*inner], columns, hi-lo, m.cols, inner, 0, m.cols)
+		for r := lo; r < hi; r++ {
+			addTo(m.drift[r*m.cols:], room[(r-lo)*m.cols:][:m.cols])
 		}
 	})
 	m.held = 0
+}
+
+// packed is columns with nothing between them: lengths of rows must be what
+// products read.
+func (m *Moments) packed(columns []float32) []float32 {
+	if columns == nil || m.held == momentRows {
+		return columns
+	}
+	out := make([]float32, m.cols*m.held)
+	for col := range m.cols {
+		copy(out[col*m.held:(col+1)*m.held], columns[col*momentRows:])
+	}
+	return out
+}
+
+func addTo(sum []float64, values []float32) {
+	for k, v := range values {
+		sum[k] += float64(v)
+	}
 }
 
 // Hessian is H = E[xᵀx] with damping, and its factors.
@@ -95,6 +137,7 @@ type Hessian struct {
 	m       []float32 // [Cols, Cols]: row k holds M[j, k] for j > k
 	diag    []float32 // [Cols], of h
 	pivot   []float32 // [Cols], √D: what M's columns are times in L
+	drift   []float32 // [Cols, Cols], E[xᵀ(wanted - x)]; nil without
 }
 
 // NewHessian prepares what was gathered; m is of no use afterwards. Where the
@@ -120,7 +163,15 @@ func NewHessian(ctx context.Context, c Compute, m *Moments, damping float64) (*H
 			h.h[i*m.cols+j], h.h[j*m.cols+i] = v, v
 		}
 	}
-	m.sum, m.column = nil, nil
+	if m.drift != nil {
+		h.drift = make([]float32, m.cols*m.cols)
+		for i := range m.cols {
+			for j := range m.cols {
+				h.drift[j*m.cols+i] = float32(m.drift[i*m.cols+j] * factor)
+			}
+		}
+	}
+	m.sum, m.column, m.drift, m.driftColumn = nil, nil, nil, nil
 	if mean == 0 {
 		damping = 1 // nothing ever came in: all weights are alike
 	}
