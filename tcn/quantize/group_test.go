@@ -156,7 +156,7 @@ func (e *experiment) run(b *testing.B) Variant {
 			check(err)
 			w.out, err = e.rotate(w.index, quant.MatrixOut, "w_out", layer.Out, e.config.DModel, e.config.DFF)
 			check(err)
-			narrow, reach := narrowed(e.config, w)
+			narrow, reach, _ := narrowed(e.config, w)
 			made := passageOf(w)
 			made.soul, made.rank = w.soul, e.source.rank
 			made.layer.In = e.matrix(b, w.in, narrow, reach, reach.layer.In.(*recorder))

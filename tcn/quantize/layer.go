@@ -22,19 +22,18 @@ type layerWork struct {
 
 // matrixWork is a matrix on its way.
 type matrixWork struct {
-	name    string
-	matrix  int // as quant.Signs counts them
-	rotated rounding.Matrix
-	signs   []byte
-	nearest *quant.Q2 // rounded to nearest
-	chosen  *quant.Q2
-	report  MatrixReport
+	rotated      rounding.Matrix
+	signs        []byte
+	nearestCodes *rounding.Codes // rounded to nearest
+	nearest      *quant.Q2
+	chosen       *quant.Q2
+	report       MatrixReport
 }
 
 // rotate readies a matrix [rows, cols].
 func (j *job) rotate(layer, matrix int, name string, w []float32, rows, cols int) (*matrixWork, error) {
 	m := &matrixWork{
-		name: name, matrix: matrix, signs: quant.Signs(j.Seed, layer, matrix, cols),
+		signs:   quant.Signs(j.Seed, layer, matrix, cols),
 		rotated: rounding.Matrix{Rows: rows, Cols: cols, Values: make([]float32, rows*cols)},
 		report:  MatrixReport{Layer: layer, Matrix: name, Rows: rows, Cols: cols},
 	}
@@ -42,7 +41,7 @@ func (j *job) rotate(layer, matrix int, name string, w []float32, rows, cols int
 		rounding.Rotate(j.Compute.Kernels, m.rotated.Values[r*cols:(r+1)*cols], w[r*cols:(r+1)*cols], m.signs)
 	})
 	var err error
-	_, m.nearest, err = j.round(m, m.rotated, nil)
+	m.nearestCodes, m.nearest, err = j.round(m, m.rotated, nil)
 	return m, err
 }
 
@@ -87,20 +86,18 @@ func (j *job) quantizeLayer(w *layerWork) (err error) {
 		j.meter.add(j.costs.made)
 		return nil
 	}
-	narrow, reach := narrowed(c, w)
-	was, err := j.float(w)
-	if err != nil {
-		return err
-	}
-	narrowWas := reach
-	narrowWas.layer.In, narrowWas.layer.Out = &original{Matrix: &recorder{rows: 2, cols: c.DModel}, signs: w.in.signs}, &recorder{rows: c.DModel, cols: 1}
-	if w.repair.InA, w.repair.InB, err = j.choose(w.in, narrow, reach, narrowWas, reach.layer.In.(*recorder), narrowWas.layer.In.(*original)); err != nil {
+	narrow, reach, was := narrowed(c, w)
+	if w.repair.InA, w.repair.InB, err = j.choose(w.in, narrow, reach, was, reach.layer.In.(*recorder), was.layer.In.(*original)); err != nil {
 		return fmt.Errorf("W_in: %w", err)
 	}
+	if was, err = j.float(w); err != nil {
+		return err
+	}
 	reach = j.chosen(w)
-	reach.layer.Out = &recorder{rows: c.DModel, cols: c.DFF}
-	was.layer.Out = &original{Matrix: &recorder{rows: c.DModel, cols: c.DFF}, signs: w.out.signs}
-	if w.repair.OutA, w.repair.OutB, err = j.choose(w.out, c, reach, was, reach.layer.Out.(*recorder), was.layer.Out.(*original)); err != nil {
+	at := &recorder{rows: c.DModel, cols: c.DFF}
+	wanted := &original{Matrix: &recorder{rows: c.DModel, cols: c.DFF}, signs: w.out.signs}
+	reach.layer.Out, was.layer.Out = at, wanted
+	if w.repair.OutA, w.repair.OutB, err = j.choose(w.out, c, reach, was, at, wanted); err != nil {
 		return fmt.Errorf("W_out: %w", err)
 	}
 	return nil
@@ -118,17 +115,20 @@ func (j *job) float(w *layerWork) (passage, error) {
 	return p, err
 }
 
-// narrowed is a layer that is only good for recording what W_in meets, which no
-// d_ff has a part in: with one of 1 the rest costs nothing.
-func narrowed(c tcn.Config, w *layerWork) (tcn.Config, passage) {
+// narrowed is a layer, and the same in the float32 model, that are only good for
+// recording what W_in meets, which no d_ff has a part in: with one of 1 the rest
+// costs nothing.
+func narrowed(c tcn.Config, w *layerWork) (_ tcn.Config, reach, was passage) {
 	c.DFF = 1
-	p := passageOf(w) // without the Soul: what it adds comes after these rows
-	p.layer.In = &recorder{rows: 2, cols: c.DModel}
-	p.layer.Out = &recorder{rows: c.DModel, cols: 1}
-	if c.Cell == tcn.CellRelease { // the conv comes after W_in
-		p.layer.Conv = make([]float32, c.KernelSize)
+	reach = passageOf(w)           // without the Soul: what it adds comes after these rows
+	if c.Cell == tcn.CellRelease { // and so does the conv
+		reach.layer.Conv = make([]float32, c.KernelSize)
 	}
-	return c, p
+	none := func(rows, cols int) *recorder { return &recorder{rows: rows, cols: cols} }
+	was = reach
+	reach.layer.In, reach.layer.Out = none(2, c.DModel), none(c.DModel, 1)
+	was.layer.In, was.layer.Out = &original{Matrix: none(2, c.DModel), signs: w.in.signs}, none(c.DModel, 1)
+	return c, reach, was
 }
 
 // choose gathers the rows that a matrix meets, at the recorder of a layer of
@@ -160,13 +160,9 @@ func (j *job) gather(m *matrixWork, c tcn.Config, at *recorder, lanes ...*lane) 
 
 func (j *job) chooseUnder(m *matrixWork, h *rounding.Hessian) (a, b []float32, err error) {
 	ctx, c := j.ctx, compute(j.Compute)
-	nearest, packed, err := j.round(m, m.rotated, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	codes := nearest
-	m.nearest, m.chosen = packed, packed
-	errs, err := rounding.Measure(ctx, c, m.rotated, h, nearest)
+	codes := m.nearestCodes
+	m.chosen = m.nearest
+	errs, err := rounding.Measure(ctx, c, m.rotated, h, codes)
 	if err != nil {
 		return nil, nil, err
 	}
