@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func tile6AVX2(c *float32, cRow uintptr, a *float32, aRow uintptr, aTerm uintptr, b *float32, terms int, add bool)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile6AVX2(SB), NOSPLIT, $0-57
 	MOVQ   a+16(FP), AX
 	MOVQ   aRow+24(FP), CX
@@ -26,6 +26,23 @@ TEXT ·tile6AVX2(SB), NOSPLIT, $0-57
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
+
+	// Ask for where the results go.
+	MOVQ       c+0(FP), R8
+	MOVQ       cRow+8(FP), R9
+	MOVQ       R8, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
 
 term:
 	VMOVUPS      (BX), Y12
@@ -53,55 +70,53 @@ term:
 	ADDQ         $0x00000040, BX
 	DECQ         SI
 	JNZ          term
-	MOVQ         c+0(FP), AX
-	MOVQ         cRow+8(FP), CX
-	MOVB         add+56(FP), DL
-	TESTB        DL, DL
+	MOVB         add+56(FP), AL
+	TESTB        AL, AL
 	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Y0, Y0
-	VADDPS       32(DX), Y1, Y1
-	ADDQ         CX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
-	ADDQ         CX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
-	ADDQ         CX, DX
-	VADDPS       (DX), Y6, Y6
-	VADDPS       32(DX), Y7, Y7
-	ADDQ         CX, DX
-	VADDPS       (DX), Y8, Y8
-	VADDPS       32(DX), Y9, Y9
-	ADDQ         CX, DX
-	VADDPS       (DX), Y10, Y10
-	VADDPS       32(DX), Y11, Y11
-	ADDQ         CX, DX
+	MOVQ         R8, AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	ADDQ         R9, AX
+	VADDPS       (AX), Y2, Y2
+	VADDPS       32(AX), Y3, Y3
+	ADDQ         R9, AX
+	VADDPS       (AX), Y4, Y4
+	VADDPS       32(AX), Y5, Y5
+	ADDQ         R9, AX
+	VADDPS       (AX), Y6, Y6
+	VADDPS       32(AX), Y7, Y7
+	ADDQ         R9, AX
+	VADDPS       (AX), Y8, Y8
+	VADDPS       32(AX), Y9, Y9
+	ADDQ         R9, AX
+	VADDPS       (AX), Y10, Y10
+	VADDPS       32(AX), Y11, Y11
+	ADDQ         R9, AX
 
 store:
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	VMOVUPS Y9, 32(AX)
-	ADDQ    CX, AX
-	VMOVUPS Y10, (AX)
-	VMOVUPS Y11, 32(AX)
-	ADDQ    CX, AX
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y6, (R8)
+	VMOVUPS Y7, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y8, (R8)
+	VMOVUPS Y9, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y10, (R8)
+	VMOVUPS Y11, 32(R8)
+	ADDQ    R9, R8
 	VZEROUPPER
 	RET
 
 // func tile1AVX2(c *float32, cRow uintptr, a *float32, aRow uintptr, aTerm uintptr, b *float32, terms int, add bool)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile1AVX2(SB), NOSPLIT, $0-57
 	MOVQ   a+16(FP), AX
 	MOVQ   aRow+24(FP), CX
@@ -110,6 +125,13 @@ TEXT ·tile1AVX2(SB), NOSPLIT, $0-57
 	MOVQ   terms+48(FP), BX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
+
+	// Ask for where the results go.
+	MOVQ       c+0(FP), SI
+	MOVQ       cRow+8(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	ADDQ       DI, R8
 
 term:
 	VMOVUPS      (DX), Y2
@@ -121,20 +143,18 @@ term:
 	ADDQ         $0x00000040, DX
 	DECQ         BX
 	JNZ          term
-	MOVQ         c+0(FP), AX
-	MOVQ         cRow+8(FP), CX
-	MOVB         add+56(FP), DL
-	TESTB        DL, DL
+	MOVB         add+56(FP), AL
+	TESTB        AL, AL
 	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Y0, Y0
-	VADDPS       32(DX), Y1, Y1
-	ADDQ         CX, DX
+	MOVQ         SI, AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	ADDQ         DI, AX
 
 store:
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    DI, SI
 	VZEROUPPER
 	RET
 

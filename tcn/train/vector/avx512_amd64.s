@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func tile12AVX512(c *float32, cRow uintptr, a *float32, aRow uintptr, aTerm uintptr, b *float32, terms int, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·tile12AVX512(SB), NOSPLIT, $0-57
 	MOVQ   a+16(FP), AX
 	MOVQ   aRow+24(FP), CX
@@ -42,6 +42,47 @@ TEXT ·tile12AVX512(SB), NOSPLIT, $0-57
 	VXORPS Z21, Z21, Z21
 	VXORPS Z22, Z22, Z22
 	VXORPS Z23, Z23, Z23
+
+	// Ask for where the results go.
+	MOVQ       c+0(FP), R10
+	MOVQ       cRow+8(FP), R11
+	MOVQ       R10, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R11, R12
 
 term:
 	VMOVUPS      (BX), Z24
@@ -89,91 +130,89 @@ term:
 	ADDQ         $0x00000080, BX
 	DECQ         SI
 	JNZ          term
-	MOVQ         c+0(FP), AX
-	MOVQ         cRow+8(FP), CX
-	MOVB         add+56(FP), DL
-	TESTB        DL, DL
+	MOVB         add+56(FP), AL
+	TESTB        AL, AL
 	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VADDPS       64(DX), Z17, Z17
-	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VADDPS       64(DX), Z19, Z19
-	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VADDPS       64(DX), Z21, Z21
-	ADDQ         CX, DX
-	VADDPS       (DX), Z22, Z22
-	VADDPS       64(DX), Z23, Z23
-	ADDQ         CX, DX
+	MOVQ         R10, AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	ADDQ         R11, AX
+	VADDPS       (AX), Z2, Z2
+	VADDPS       64(AX), Z3, Z3
+	ADDQ         R11, AX
+	VADDPS       (AX), Z4, Z4
+	VADDPS       64(AX), Z5, Z5
+	ADDQ         R11, AX
+	VADDPS       (AX), Z6, Z6
+	VADDPS       64(AX), Z7, Z7
+	ADDQ         R11, AX
+	VADDPS       (AX), Z8, Z8
+	VADDPS       64(AX), Z9, Z9
+	ADDQ         R11, AX
+	VADDPS       (AX), Z10, Z10
+	VADDPS       64(AX), Z11, Z11
+	ADDQ         R11, AX
+	VADDPS       (AX), Z12, Z12
+	VADDPS       64(AX), Z13, Z13
+	ADDQ         R11, AX
+	VADDPS       (AX), Z14, Z14
+	VADDPS       64(AX), Z15, Z15
+	ADDQ         R11, AX
+	VADDPS       (AX), Z16, Z16
+	VADDPS       64(AX), Z17, Z17
+	ADDQ         R11, AX
+	VADDPS       (AX), Z18, Z18
+	VADDPS       64(AX), Z19, Z19
+	ADDQ         R11, AX
+	VADDPS       (AX), Z20, Z20
+	VADDPS       64(AX), Z21, Z21
+	ADDQ         R11, AX
+	VADDPS       (AX), Z22, Z22
+	VADDPS       64(AX), Z23, Z23
+	ADDQ         R11, AX
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (R10)
+	VMOVUPS Z1, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z3, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z4, (R10)
+	VMOVUPS Z5, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z10, (R10)
+	VMOVUPS Z11, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z12, (R10)
+	VMOVUPS Z13, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z14, (R10)
+	VMOVUPS Z15, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z16, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z18, (R10)
+	VMOVUPS Z19, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z20, (R10)
+	VMOVUPS Z21, 64(R10)
+	ADDQ    R11, R10
+	VMOVUPS Z22, (R10)
+	VMOVUPS Z23, 64(R10)
+	ADDQ    R11, R10
 	VZEROUPPER
 	RET
 
 // func tile4AVX512(c *float32, cRow uintptr, a *float32, aRow uintptr, aTerm uintptr, b *float32, terms int, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·tile4AVX512(SB), NOSPLIT, $0-57
 	MOVQ   a+16(FP), AX
 	MOVQ   aRow+24(FP), CX
@@ -190,6 +229,23 @@ TEXT ·tile4AVX512(SB), NOSPLIT, $0-57
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
+
+	// Ask for where the results go.
+	MOVQ       c+0(FP), R8
+	MOVQ       cRow+8(FP), R9
+	MOVQ       R8, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	ADDQ       R9, R10
 
 term:
 	VMOVUPS      (BX), Z8
@@ -211,43 +267,41 @@ term:
 	ADDQ         $0x00000080, BX
 	DECQ         SI
 	JNZ          term
-	MOVQ         c+0(FP), AX
-	MOVQ         cRow+8(FP), CX
-	MOVB         add+56(FP), DL
-	TESTB        DL, DL
+	MOVB         add+56(FP), AL
+	TESTB        AL, AL
 	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
+	MOVQ         R8, AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	ADDQ         R9, AX
+	VADDPS       (AX), Z2, Z2
+	VADDPS       64(AX), Z3, Z3
+	ADDQ         R9, AX
+	VADDPS       (AX), Z4, Z4
+	VADDPS       64(AX), Z5, Z5
+	ADDQ         R9, AX
+	VADDPS       (AX), Z6, Z6
+	VADDPS       64(AX), Z7, Z7
+	ADDQ         R9, AX
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z2, (R8)
+	VMOVUPS Z3, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z4, (R8)
+	VMOVUPS Z5, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z6, (R8)
+	VMOVUPS Z7, 64(R8)
+	ADDQ    R9, R8
 	VZEROUPPER
 	RET
 
 // func tile1AVX512(c *float32, cRow uintptr, a *float32, aRow uintptr, aTerm uintptr, b *float32, terms int, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·tile1AVX512(SB), NOSPLIT, $0-57
 	MOVQ   a+16(FP), AX
 	MOVQ   aRow+24(FP), CX
@@ -256,6 +310,14 @@ TEXT ·tile1AVX512(SB), NOSPLIT, $0-57
 	MOVQ   terms+48(FP), BX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
+
+	// Ask for where the results go.
+	MOVQ       c+0(FP), SI
+	MOVQ       cRow+8(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	ADDQ       DI, R8
 
 term:
 	VMOVUPS      (DX), Z2
@@ -267,20 +329,18 @@ term:
 	ADDQ         $0x00000080, DX
 	DECQ         BX
 	JNZ          term
-	MOVQ         c+0(FP), AX
-	MOVQ         cRow+8(FP), CX
-	MOVB         add+56(FP), DL
-	TESTB        DL, DL
+	MOVB         add+56(FP), AL
+	TESTB        AL, AL
 	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
+	MOVQ         SI, AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	ADDQ         DI, AX
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
 	VZEROUPPER
 	RET
 

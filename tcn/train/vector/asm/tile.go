@@ -30,6 +30,16 @@ func tile(l *level, rows int) {
 			sums[i] = append(sums[i], l.zeroed())
 		}
 	}
+	Comment("Ask for where the results go.")
+	c, cRow, to := parameter("c"), parameter("cRow"), GP64()
+	MOVQ(c, to)
+	for range rows {
+		for j := range l.columns * l.bytes() / 64 {
+			PREFETCHT0(at(to, 64*j))
+		}
+		ADDQ(cRow, to)
+	}
+
 	Label("term")
 	columns := make([]reg.VecVirtual, l.columns)
 	for j := range columns {
@@ -53,7 +63,7 @@ func tile(l *level, rows int) {
 	DECQ(terms)
 	JNZ(operand.LabelRef("term"))
 
-	c, cRow, add := parameter("c"), parameter("cRow"), GP8()
+	add := GP8()
 	Load(Param("add"), add)
 	TESTB(add, add)
 	JZ(operand.LabelRef("store"))
