@@ -8,9 +8,10 @@
 // # Laws
 //
 //  1. A round is ceiling, work, ceiling. Its ratio is the work's rate over the
-//     mean rate of the two ceilings beside it; a figure is the median of at least
-//     [LeastRounds] ratios. What else the machine does moves the rates from
-//     second to second, the ratios far less.
+//     mean rate of the two ceilings beside it, which last about as long as the
+//     work; a figure is the median of at least [LeastRounds] ratios. What else the
+//     machine does moves the rates from second to second, the ratios far less;
+//     but with more to do than it has processors for, it moves these too.
 //  2. Weights that are read from memory lie off the Go heap, in huge pages where
 //     the system offers them, and are more than caches hold.
 //  3. The work is what a stage calls: rotating the row, its int8 numbers and the

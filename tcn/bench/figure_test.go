@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"testing"
 )
@@ -47,13 +48,24 @@ func TestBesideAlternates(t *testing.T) {
 	if _, err := p.beside(t.Context(), 3); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := string(calls), "w"+"cwc"+"cwc"+"cwc"; got != want {
-		t.Errorf("calls %s, want %s", got, want)
+	if want := regexp.MustCompile(`^w(wc){3}(c+wc+){3}$`); !want.Match(calls) {
+		t.Errorf("calls %s, want %v", calls, want)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := p.beside(ended, 3); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v once cancelled", err)
+	}
+}
+
+func TestCeilingTurns(t *testing.T) {
+	for _, c := range []struct {
+		work, ceiling float64
+		want          int
+	}{{1, 1, 1}, {0, 1, 1}, {1, 0.1, 5}, {4, 1, 2}, {1e6, 1, 1024}, {1, 0, 1024}, {0, 0, 1}} {
+		if got := ceilingTurns(c.work, c.ceiling); got != c.want {
+			t.Errorf("work of %v s beside a ceiling of %v s: %d turns, want %d", c.work, c.ceiling, got, c.want)
+		}
 	}
 }
 
