@@ -87,7 +87,11 @@ func (l *library) smallBytes() int64 {
 
 func (l *library) soulBytes(rank int) int64 {
 	perLayer := 4 * int64(rank) * (2*int64(l.config.DModel) + 3*int64(l.config.DFF))
-	return perLayer*int64(l.config.LayersPerBlock) + fileSlack
+	most := perLayer * int64(l.config.LayersPerBlock)
+	if rows8, err := modelfile.SoulBytesQ8(l.config, 0, rank); err == nil { // larger at low ranks
+		most = max(most, rows8)
+	}
+	return most + fileSlack
 }
 
 func (l *library) endsBytes() int64 {

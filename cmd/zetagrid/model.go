@@ -148,6 +148,9 @@ func inspectionRows(in modelfile.Inspection) []table.Row {
 	if soul == "" {
 		soul = "none"
 	}
+	if len(in.Blocks) > 0 && in.Blocks[0].SoulForm != "" {
+		soul += ", " + string(in.Blocks[0].SoulForm)
+	}
 	if config.MaxPositions > 0 {
 		positions = fmt.Sprint(config.MaxPositions)
 	}

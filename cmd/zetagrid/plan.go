@@ -35,6 +35,7 @@ type planCmd struct {
 	Sessions int           `default:"8" placeholder:"N" help:"Sessions to hold at once. Default 8."`
 	Souls    int           `default:"1" placeholder:"N" help:"Souls to hold ready. Default 1."`
 	SoulRank int           `default:"0" placeholder:"N" help:"Rank of those Souls. Default: that of the model's own Soul, or 128."`
+	SoulForm string        `name:"soul-weights" enum:"f32,q8" default:"f32" help:"How those Souls are stored: f32, or q8: 8-bit rows. Default f32."`
 	GPUTable string        `name:"gpu-table" placeholder:"FILE" help:"JSON file with more kinds of GPU, or other numbers for those that there are."`
 	ListGPUs bool          `name:"list-gpus" help:"List the kinds of GPU."`
 	Data     string        `placeholder:"DIR" env:"ZETAGRID_DATA" help:"Data folder, for a Model CID. Default: this user's data folder."`
@@ -91,7 +92,7 @@ func (c *planCmd) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	demand := plan.Demand{Sessions: c.Sessions, Souls: c.Souls, SoulRank: rank}
+	demand := plan.Demand{Sessions: c.Sessions, Souls: c.Souls, SoulRank: rank, SoulForm: modelfile.SoulForm(c.SoulForm)}
 	gpu, err := table.GPU(c.GPU)
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ func checkPlannedBytes(t *testing.T, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	demand := plan.Demand{Sessions: 1, SoulRank: rank}
+	demand := plan.Demand{Sessions: 1, SoulRank: rank, SoulForm: in.Blocks[0].SoulForm}
 	need, err := plan.Needs(model, demand, gpu)
 	if err != nil {
 		t.Fatal(err)

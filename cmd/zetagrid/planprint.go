@@ -84,7 +84,7 @@ func printNeed(s *streams, n plan.Need, c tcn.Config) {
 		{"state of a session", exact(n.StateBytes) + ", however long the text"},
 	}
 	if n.Souls > 0 {
-		rows = append(rows, table.Row{"a Soul of rank " + fmt.Sprint(n.SoulRank), exact(n.SoulBytes)})
+		rows = append(rows, table.Row{"a Soul of rank " + fmt.Sprint(n.SoulRank), exact(n.SoulBytes) + ", " + string(n.SoulForm)})
 	}
 	rows = append(rows,
 		table.Row{"workspace", exact(n.Workspace)},

@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/zetagrid/zetagrid/tcn/eval"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
 	"github.com/zetagrid/zetagrid/tcn/quantize"
 )
 
@@ -24,6 +25,7 @@ type quantizeCmd struct {
 	Damping          float64  `default:"0.01" placeholder:"X" help:"Fraction of the Hessian's mean diagonal that is added to it. Default 0.01."`
 	Sweeps           int      `default:"6" placeholder:"N" help:"Most rounds of refinement. Default 6."`
 	RepairRank       int      `default:"0" placeholder:"R" help:"Give the largest errors to the model's Soul, at this rank. Default 0: leave the Soul alone."`
+	SoulWeights      string   `enum:"f32,q8" default:"f32" help:"How the Soul is written, the model's own and the repair: float32 numbers, or q8: 8-bit rows, a quarter of the bytes from rank 16 on. Default f32."`
 	CalibrationBytes int      `default:"0" placeholder:"N" help:"Use only the first N bytes of the calibration text. Default 0: all."`
 	Plot             string   `placeholder:"FILE" help:"Also draw the errors by layer as SVG into a file."`
 	Out              string   `short:"o" required:"" placeholder:"DIR" help:"Model folder to make; absent or empty."`
@@ -36,6 +38,7 @@ func (*quantizeCmd) Help() string {
 		example{"zetagrid model quantize ./model --calibration text.txt -o model-q2", "2 bits a weight; what it cost, by matrix"},
 		example{"zetagrid model quantize ./model --calibration text.txt --held-out other.txt --plot errors.svg -o model-q2", "also bits a byte and KL against float32"},
 		example{"zetagrid model quantize ./model --calibration text.txt --repair-rank 16 -o model-q2", "with a Soul that makes up for some of the error"},
+		example{"zetagrid model quantize ./model --calibration text.txt --repair-rank 16 --soul-weights q8 -o model-q2", "the same, the Soul in 8-bit rows"},
 	) + "\nStopped or killed, the same command goes on from the last finished block."
 }
 
@@ -64,7 +67,7 @@ func (c *quantizeCmd) Run(ctx context.Context, s *streams) error {
 	report, err := quantize.Quantize(ctx, quantize.Options{
 		Model: modelFolder(c.Model), Out: c.Out, Calibration: calibration, HeldOut: heldOut,
 		Method: quantize.Method(c.Method), Seed: c.Seed, Damping: c.Damping, Sweeps: c.Sweeps,
-		RepairRank: c.RepairRank, RowBytes: quantize.DefaultRowBytes, Compute: compute, Progress: bar.update,
+		RepairRank: c.RepairRank, SoulWeights: modelfile.SoulForm(c.SoulWeights), RowBytes: quantize.DefaultRowBytes, Compute: compute, Progress: bar.update,
 	})
 	bar.end()
 	if errors.Is(err, context.Canceled) {
@@ -153,7 +156,7 @@ func printQuantization(s *streams, r quantize.Report) error {
 		{"bits a weight", fmt.Sprintf("%.4f", r.BitsPerWeight)},
 	}
 	if r.SoulBits > 0 {
-		facts = append(facts, table.Row{"of the Soul, beside", fmt.Sprintf("%.4f", r.SoulBits)})
+		facts = append(facts, table.Row{"of the Soul, beside", fmt.Sprintf("%.4f, %s", r.SoulBits, r.SoulWeights)})
 	}
 	if r.Quality != nil {
 		facts = append(facts, table.Row{"KL over that of rtn", fmt.Sprintf("%.3f", r.Quality.KLRatio)})

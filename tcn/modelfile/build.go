@@ -42,6 +42,15 @@ type SourceQ2 interface {
 	TileQ2(layer int) (tcn.LayerQ2, error)
 }
 
+// SourceSoulQ8 is a Source whose Soul has 8-bit rows. Build needs one when
+// Recipe.SoulForm is SoulQ8, and then asks for SoulQ8 in place of Soul.
+type SourceSoulQ8 interface {
+	Source
+	// SoulQ8 gives the matrices of a layer. Build is done with them when it asks
+	// for the next.
+	SoulQ8(layer int) (tcn.SoulLayerQ8, error)
+}
+
 // Put takes the next numbers of a file.
 type Put func(values []float32) error
 
@@ -49,6 +58,7 @@ type Put func(values []float32) error
 type Recipe struct {
 	Config     tcn.Config // complete and valid
 	Rank       int        // of the default Soul, at most tcn.MaxRank; 0: none
+	SoulForm   SoulForm   // of its slices; "": SoulF32
 	Source     Source
 	Template   *Template // of a chat prompt; nil: DefaultTemplate
 	Provenance map[string]string
@@ -56,8 +66,8 @@ type Recipe struct {
 
 // Build writes the model folder dir, which must be absent or empty, and gives
 // the Model CID. A failure leaves nothing behind. Errors: ErrTensor for numbers
-// that are not finite, too few or too many; ErrConfig for 2-bit weights of a
-// Source that has none; tcn.ErrConfig, ErrOutput, ErrManifest, ErrTooLarge; the
+// that are not finite, too few or too many; ErrConfig for 2-bit weights or
+// 8-bit rows of a Source that has none; tcn.ErrConfig, ErrOutput, ErrManifest, ErrTooLarge; the
 // source's and the context's.
 func Build(ctx context.Context, dir string, r Recipe, report Progress) (c cid.Cid, err error) {
 	if err := r.Config.Validate(); err != nil {
@@ -68,6 +78,12 @@ func Build(ctx context.Context, dir string, r Recipe, report Progress) (c cid.Ci
 	}
 	if _, ok := r.Source.(SourceQ2); !ok && r.Config.Weights == tcn.WeightsQ2 {
 		return cid.Undef, fmt.Errorf("%w: weights are to be 2-bit; those at hand are not", ErrConfig)
+	}
+	if err := r.SoulForm.Validate(); err != nil {
+		return cid.Undef, err
+	}
+	if _, ok := r.Source.(SourceSoulQ8); !ok && r.SoulForm == SoulQ8 {
+		return cid.Undef, fmt.Errorf("%w: the Soul is to have 8-bit rows; that at hand has none", ErrConfig)
 	}
 	out, err := newOutput(ctx, dir, report)
 	if err != nil {
@@ -108,7 +124,7 @@ func (b *builder) plan() error {
 		}{
 			{&b.tileLayouts, tileSpecs(b.Config, block)},
 			{&b.smallLayouts, smallSpecs(b.Config, block)},
-			{&b.soulLayouts, soulSpecs(b.Config, block, b.Rank)},
+			{&b.soulLayouts, soulSpecs(b.Config, block, b.Rank, b.SoulForm)},
 		} {
 			if part.layouts == &b.soulLayouts && b.Rank == 0 {
 				continue
@@ -168,7 +184,7 @@ func (b *builder) writeBlock(block int) error {
 	if b.Rank == 0 {
 		return nil
 	}
-	slice, err := b.write(RoleSoul, fmt.Sprintf("Soul slice %d", block), b.soulLayouts[block], floats(b.layers(block, b.Source.Soul)))
+	slice, err := b.write(RoleSoul, fmt.Sprintf("Soul slice %d", block), b.soulLayouts[block], b.soul(block))
 	b.slices = append(b.slices, slice)
 	return err
 }
@@ -196,14 +212,35 @@ func (b *builder) tile(block int) func(*safetensors.Writer) error {
 	if b.Config.Weights != tcn.WeightsQ2 {
 		return floats(b.layers(block, b.Source.Tile))
 	}
+	return b.each(block, func(w *safetensors.Writer, layer int) error {
+		l, err := b.Source.(SourceQ2).TileQ2(layer)
+		if err != nil {
+			return err
+		}
+		return writeLayerQ2(w, b.Config, l)
+	})
+}
+
+// soul fills a block's slice of the Soul.
+func (b *builder) soul(block int) func(*safetensors.Writer) error {
+	if b.SoulForm != SoulQ8 {
+		return floats(b.layers(block, b.Source.Soul))
+	}
+	return b.each(block, func(w *safetensors.Writer, layer int) error {
+		l, err := b.Source.(SourceSoulQ8).SoulQ8(layer)
+		if err != nil {
+			return err
+		}
+		return writeSoulQ8(w, b.Config, b.Rank, l)
+	})
+}
+
+// each fills a file layer by layer.
+func (b *builder) each(block int, write func(w *safetensors.Writer, layer int) error) func(*safetensors.Writer) error {
 	return func(w *safetensors.Writer) error {
 		lo, hi := b.Config.BlockLayers(block)
 		for layer := lo; layer < hi; layer++ {
-			l, err := b.Source.(SourceQ2).TileQ2(layer)
-			if err == nil {
-				err = writeLayerQ2(w, b.Config, l)
-			}
-			if err != nil {
+			if err := write(w, layer); err != nil {
 				return fmt.Errorf("layer %d: %w", layer, err)
 			}
 		}

@@ -26,7 +26,14 @@
 //	small  routing [1]   L.norm.w [d_model]   L.scale [1]
 //	soul   L.lora_in.A [rank, d_model]   L.lora_in.B [2·d_ff, rank]
 //	       L.lora_out.A [rank, d_ff]     L.lora_out.B [d_model, rank]
+//	       with 8-bit rows each is two tensors, used where they lie; see package quant:
+//	       L.lora_in.A.codes U8 [⌈rows/16⌉, ⌈cols/16⌉, 256]   L.lora_in.A.scale [rows]
 //	ends   emb.weight [256, d_model]   pos_emb.weight [max_positions, d_model]   norm_f.w [d_model]
+//
+// The matrices of one slice are all of one form, which its names tell: the Soul
+// manifest is the same for both. 8-bit rows take about a quarter of the bytes from
+// rank 16 on; below it they are filled up to 16, and from rank 4 down they are
+// larger than float32 numbers.
 //
 // w_dw is tap-major: row kernel_size-1 multiplies the present input, row 0 the
 // oldest. (Release and paper files hold [width, kernel_size]; importing turns

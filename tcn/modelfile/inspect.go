@@ -47,6 +47,9 @@ type BlockInspection struct {
 	SmallBytes int64  `json:"small_bytes"`
 	SoulBytes  int64  `json:"soul_bytes"`
 	StateBytes int64  `json:"state_bytes"` // memory of one sequence
+	// SoulForm is how the default Soul's slice holds its matrices, by its header;
+	// "" without one, or for one that is missing or cannot be read.
+	SoulForm SoulForm `json:"soul_weights,omitempty"`
 
 	// Parameters is the numbers in the tile: matrices and taps.
 	Parameters int64 `json:"parameters"`
@@ -55,7 +58,8 @@ type BlockInspection struct {
 	BitsPerWeight float64 `json:"bits_per_weight"`
 }
 
-// Inspect describes the model folder dir without reading its tensors, or the
+// Inspect describes the model folder dir without reading its tensors (of
+// a Soul's slices it reads the header), or the
 // shape that it holds. Errors as OpenFolder, save ErrShapeOnly.
 func Inspect(dir string) (Inspection, error) {
 	f, err := OpenFolder(dir)
@@ -83,6 +87,7 @@ func Inspect(dir string) (Inspection, error) {
 		tileBits += 8 * info.TileBytes
 		if f.soul != nil && f.soul.Slices != nil {
 			info.SoulBytes = f.fileSize(f.soul.Slices[block])
+			info.SoulForm = readSoulForm(f.paths[f.soul.Slices[block]])
 		}
 		in.Blocks = append(in.Blocks, info)
 	}

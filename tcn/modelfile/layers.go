@@ -33,9 +33,10 @@ func OpenLayersQ2(path string, c tcn.Config, block int) ([]tcn.LayerQ2, io.Close
 }
 
 // OpenSoulLayers maps a Soul's slice for a block: its layers are valid until the
-// Closer is closed. rank is the Soul manifest's. Errors as OpenTile.
+// Closer is closed. rank is the Soul manifest's. Errors as OpenTile; ErrTensor too
+// for 8-bit rows, which are not numbers at hand.
 func OpenSoulLayers(path string, c tcn.Config, block, rank int) ([]tcn.SoulLayerF32, io.Closer, error) {
-	specs, err := rankSpecs(rank)
+	specs, err := rankSpecs(rank, SoulF32)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -98,7 +99,7 @@ func WriteLayersQ2(w io.Writer, c tcn.Config, block int, layers []tcn.LayerQ2) e
 
 // WriteSoulLayers writes a Soul's slice for a block. Errors as WriteLayersQ2.
 func WriteSoulLayers(w io.Writer, c tcn.Config, block, rank int, layers []tcn.SoulLayerF32) error {
-	specs, err := rankSpecs(rank)
+	specs, err := rankSpecs(rank, SoulF32)
 	if err != nil {
 		return err
 	}
@@ -139,11 +140,11 @@ func writeLayers[L any](w io.Writer, c tcn.Config, block int, specs func(tcn.Con
 }
 
 // rankSpecs is soulSpecs of a rank that may be one.
-func rankSpecs(rank int) (func(tcn.Config, int) []safetensors.Spec, error) {
+func rankSpecs(rank int, form SoulForm) (func(tcn.Config, int) []safetensors.Spec, error) {
 	if rank < 1 || rank > tcn.MaxRank {
 		return nil, fmt.Errorf("%w: Soul rank %d is not in 1…%d", ErrTensor, rank, tcn.MaxRank)
 	}
-	return func(c tcn.Config, block int) []safetensors.Spec { return soulSpecs(c, block, rank) }, nil
+	return func(c tcn.Config, block int) []safetensors.Spec { return soulSpecs(c, block, rank, form) }, nil
 }
 
 func (r *tensorReader) layersF32(c tcn.Config, block int) ([]tcn.LayerF32, error) {

@@ -72,19 +72,22 @@ func LoadSmall(path string, c tcn.Config, block int) (*tcn.Small, error) {
 	return small, nil
 }
 
-// OpenSoulSlice maps a Soul's slice for a block and uses it in place: it is
-// valid until the Closer is closed. rank is the Soul manifest's. Errors as
-// OpenTile.
+// OpenSoulSlice maps a Soul's slice for a block, of float32 numbers or of 8-bit
+// rows, and uses it in place: it is valid until the Closer is closed. rank is the
+// Soul manifest's. Errors as OpenTile; those of quant for 8-bit rows.
 func OpenSoulSlice(path string, c tcn.Config, block, rank int) (*tcn.SoulSlice, io.Closer, error) {
-	specs, err := rankSpecs(rank)
+	if _, err := rankSpecs(rank, SoulF32); err != nil {
+		return nil, nil, err
+	}
+	file, err := openBlockFile(path, c, block)
 	if err != nil {
 		return nil, nil, err
 	}
-	file, err := openChecked(path, c, block, specs)
-	if err != nil {
+	form := soulFormOf(file)
+	if err := checkBlockFile(file, block, soulSpecs(c, block, rank, form)); err != nil {
 		return nil, nil, err
 	}
-	slice, err := readSoulSlice(file, c, block, rank)
+	slice, err := readSoulSlice(file, c, block, rank, form)
 	if err != nil {
 		_ = file.Close()
 		return nil, nil, fmt.Errorf("%w: Soul slice %d: %w", ErrTensor, block, err)
@@ -92,8 +95,15 @@ func OpenSoulSlice(path string, c tcn.Config, block, rank int) (*tcn.SoulSlice, 
 	return slice, file, nil
 }
 
-func readSoulSlice(file *safetensors.File, c tcn.Config, block, rank int) (*tcn.SoulSlice, error) {
+func readSoulSlice(file *safetensors.File, c tcn.Config, block, rank int, form SoulForm) (*tcn.SoulSlice, error) {
 	r := tensorReader{file: file}
+	if form == SoulQ8 {
+		layers, err := r.soulLayersQ8(c, block, rank)
+		if err != nil {
+			return nil, err
+		}
+		return tcn.NewSoulSliceQ8(c, block, rank, layers)
+	}
 	layers, err := r.soulLayers(c, block)
 	if err != nil {
 		return nil, err
@@ -113,18 +123,31 @@ func LoadEnds(path string, c tcn.Config) (*tcn.Ends, error) {
 
 // openChecked opens a block's file and checks that it holds what specs say.
 func openChecked(path string, c tcn.Config, block int, specs func(tcn.Config, int) []safetensors.Spec) (*safetensors.File, error) {
-	if err := checkBlock(c, block); err != nil {
-		return nil, err
-	}
-	file, err := safetensors.Open(path)
+	file, err := openBlockFile(path, c, block)
 	if err != nil {
 		return nil, err
 	}
-	if err := file.Check(specs(c, block)); err != nil {
-		_ = file.Close()
-		return nil, fmt.Errorf("%w: block %d: %w", ErrTensor, block, err)
+	if err := checkBlockFile(file, block, specs(c, block)); err != nil {
+		return nil, err
 	}
 	return file, nil
+}
+
+// openBlockFile opens a block's file once there is such a block.
+func openBlockFile(path string, c tcn.Config, block int) (*safetensors.File, error) {
+	if err := checkBlock(c, block); err != nil {
+		return nil, err
+	}
+	return safetensors.Open(path)
+}
+
+// checkBlockFile closes a file that does not hold what specs say.
+func checkBlockFile(file *safetensors.File, block int, specs []safetensors.Spec) error {
+	if err := file.Check(specs); err != nil {
+		_ = file.Close()
+		return fmt.Errorf("%w: block %d: %w", ErrTensor, block, err)
+	}
+	return nil
 }
 
 // checkBlock reports an error unless c is valid and block one of its blocks.

@@ -47,13 +47,22 @@ func SmallBytes(c tcn.Config, block int) (int64, error) {
 	return blockFileBytes(c, block, func() []safetensors.Spec { return smallSpecs(c, block) })
 }
 
-// SoulBytes is the size of a block's slice of a Soul of a rank. Errors as
-// TileBytes, and ErrTooLarge for a rank outside 1…tcn.MaxRank.
+// SoulBytes is the size of a block's slice of a Soul of a rank and of float32
+// numbers. Errors as TileBytes, and ErrTooLarge for a rank outside 1…tcn.MaxRank.
 func SoulBytes(c tcn.Config, block, rank int) (int64, error) {
+	return soulBytes(c, block, rank, SoulF32)
+}
+
+// SoulBytesQ8 is SoulBytes for 8-bit rows.
+func SoulBytesQ8(c tcn.Config, block, rank int) (int64, error) {
+	return soulBytes(c, block, rank, SoulQ8)
+}
+
+func soulBytes(c tcn.Config, block, rank int, form SoulForm) (int64, error) {
 	if rank < 1 || rank > tcn.MaxRank {
 		return 0, fmt.Errorf("%w: Soul rank %d is not in 1…%d", ErrTooLarge, rank, tcn.MaxRank)
 	}
-	return blockFileBytes(c, block, func() []safetensors.Spec { return soulSpecs(c, block, rank) })
+	return blockFileBytes(c, block, func() []safetensors.Spec { return soulSpecs(c, block, rank, form) })
 }
 
 // EndsBytes is the size of the file of the ends. Errors: tcn.ErrConfig,
@@ -84,11 +93,11 @@ func fileBytes(name string, specs []safetensors.Spec) (int64, error) {
 	return layout.Size, nil
 }
 
-// The parts of a 2-bit matrix; each follows the matrix's name.
+// The parts of a quantized matrix; each follows the matrix's name.
 const (
-	codesSuffix = ".codes" // U8 [⌈rows/16⌉, ⌈cols/16⌉, 64]
+	codesSuffix = ".codes" // U8 [⌈rows/16⌉, ⌈cols/16⌉, 64], of 8-bit rows 256
 	scaleSuffix = ".scale" // [rows]
-	signsSuffix = ".signs" // U8 [⌈cols/8⌉]
+	signsSuffix = ".signs" // U8 [⌈cols/8⌉]; 8-bit rows are not rotated
 )
 
 // q2 is the parts of a 2-bit matrix [rows, cols].
@@ -101,22 +110,19 @@ func q2(layer int, name string, rows, cols int) []safetensors.Spec {
 	}
 }
 
+// q8 is the parts of a matrix [rows, cols] of 8-bit rows.
+func q8(layer int, name string, rows, cols int) []safetensors.Spec {
+	codes := quant.ShapeQ8(rows, cols)
+	return []safetensors.Spec{
+		{Name: layerName(layer, name+codesSuffix), Type: element.U8, Shape: codes[:]},
+		f32(layer, name+scaleSuffix, rows),
+	}
+}
+
 func smallSpecs(c tcn.Config, block int) []safetensors.Spec {
 	specs := []safetensors.Spec{{Name: "routing", Type: element.F32, Shape: []int{1}}}
 	for l := range blockLayers(c, block) {
 		specs = append(specs, f32(l, "norm.w", c.DModel), f32(l, "scale", 1))
-	}
-	return specs
-}
-
-func soulSpecs(c tcn.Config, block, rank int) []safetensors.Spec {
-	var specs []safetensors.Spec
-	for l := range blockLayers(c, block) {
-		specs = append(specs,
-			f32(l, "lora_in.A", rank, c.DModel),
-			f32(l, "lora_in.B", 2*c.DFF, rank),
-			f32(l, "lora_out.A", rank, c.DFF),
-			f32(l, "lora_out.B", c.DModel, rank))
 	}
 	return specs
 }

@@ -23,6 +23,8 @@ type Demand struct {
 	Sessions int // at once; 1…MaxSessions
 	Souls    int // held ready beside the model, 0…MaxSouls
 	SoulRank int // of each; 1…tcn.MaxRank, 0 if there are none
+	// SoulForm is how they are stored; "": modelfile.SoulF32.
+	SoulForm modelfile.SoulForm
 	// Replicas is the copies of every block that are wanted; 0: as many chains
 	// as there is room for, and a second copy of what only one GPU holds.
 	Replicas int
@@ -38,6 +40,9 @@ func (d Demand) validate() error {
 		return fmt.Errorf("%w: Soul rank %d is not in 1…%d", ErrArgument, d.SoulRank, tcn.MaxRank)
 	case d.Replicas < 0 || d.Replicas > MaxGPUs:
 		return fmt.Errorf("%w: %d replicas are not in 0…%d", ErrArgument, d.Replicas, MaxGPUs)
+	}
+	if err := d.SoulForm.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrArgument, err)
 	}
 	return nil
 }
@@ -87,7 +92,7 @@ func measure(m Model, d Demand) (*sizes, error) {
 		}
 		soul := int64(0)
 		if d.SoulRank > 0 {
-			if soul, err = modelfile.SoulBytes(c, b, d.SoulRank); err != nil {
+			if soul, err = d.soulBytes(c, b); err != nil {
 				return nil, err
 			}
 		}
@@ -97,6 +102,21 @@ func measure(m Model, d Demand) (*sizes, error) {
 		s.state, s.history = append(s.state, c.StateBytes(one)), append(s.history, c.HistoryRows(one))
 	}
 	return s, nil
+}
+
+// soulBytes is one Soul's slice for block b.
+func (d Demand) soulBytes(c tcn.Config, b int) (int64, error) {
+	if d.soulForm() == modelfile.SoulQ8 {
+		return modelfile.SoulBytesQ8(c, b, d.SoulRank)
+	}
+	return modelfile.SoulBytes(c, b, d.SoulRank)
+}
+
+func (d Demand) soulForm() modelfile.SoulForm {
+	if d.SoulForm == "" {
+		return modelfile.SoulF32
+	}
+	return d.SoulForm
 }
 
 // numbers gives blocks of one name the number of the first of them. nil: every
@@ -129,23 +149,24 @@ func (s *sizes) beside(b int) int64 {
 
 // Need is what this implementation takes, in bytes.
 type Need struct {
-	Parameters    int64   `json:"parameters"` // what the config makes
-	Blocks        int     `json:"blocks"`
-	TileBytes     int64   `json:"tile_bytes"`  // files of W_in, W_dw, W_out: each tile once
-	SmallBytes    int64   `json:"small_bytes"` // files of norm gains, scales, routing: each once
-	EndsBytes     int64   `json:"ends_bytes"`  // file of embedding, positions, final norm
-	FileBytes     int64   `json:"file_bytes"`  // all of the above
-	BitsPerWeight float64 `json:"bits_per_weight"`
-	StateBytes    int64   `json:"state_bytes"` // rings of one session, however long its text
-	Sessions      int     `json:"sessions"`
-	SoulBytes     int64   `json:"soul_bytes"` // one Soul of SoulRank
-	Souls         int     `json:"souls"`
-	SoulRank      int     `json:"soul_rank"`
-	Workspace     int64   `json:"workspace_bytes"` // of one Step
-	Total         int64   `json:"total_bytes"`     // files, Souls, state of all sessions, workspace
-	GPU           GPU     `json:"gpu"`
-	FitsOne       bool    `json:"fits_one"`
-	Left          int64   `json:"left_bytes"` // of one GPU; negative: missing
+	Parameters    int64              `json:"parameters"` // what the config makes
+	Blocks        int                `json:"blocks"`
+	TileBytes     int64              `json:"tile_bytes"`  // files of W_in, W_dw, W_out: each tile once
+	SmallBytes    int64              `json:"small_bytes"` // files of norm gains, scales, routing: each once
+	EndsBytes     int64              `json:"ends_bytes"`  // file of embedding, positions, final norm
+	FileBytes     int64              `json:"file_bytes"`  // all of the above
+	BitsPerWeight float64            `json:"bits_per_weight"`
+	StateBytes    int64              `json:"state_bytes"` // rings of one session, however long its text
+	Sessions      int                `json:"sessions"`
+	SoulBytes     int64              `json:"soul_bytes"` // one Soul of SoulRank
+	Souls         int                `json:"souls"`
+	SoulRank      int                `json:"soul_rank"`
+	SoulForm      modelfile.SoulForm `json:"soul_weights,omitempty"` // of those Souls; absent without
+	Workspace     int64              `json:"workspace_bytes"`        // of one Step
+	Total         int64              `json:"total_bytes"`            // files, Souls, state of all sessions, workspace
+	GPU           GPU                `json:"gpu"`
+	FitsOne       bool               `json:"fits_one"`
+	Left          int64              `json:"left_bytes"` // of one GPU; negative: missing
 }
 
 // Needs is what m takes on one GPU. Errors: [ErrArgument], tcn.ErrConfig,
@@ -164,6 +185,9 @@ func Needs(m Model, d Demand, gpu GPU) (Need, error) {
 		Sessions: d.Sessions, Souls: d.Souls, SoulRank: d.SoulRank,
 		StateBytes: m.Config.StateBytes(m.Config.All()),
 		Workspace:  Workspace(m.Config, d.SoulRank),
+	}
+	if d.SoulRank > 0 {
+		n.SoulForm = d.soulForm()
 	}
 	if n.EndsBytes, err = modelfile.EndsBytes(m.Config); err != nil {
 		return Need{}, err

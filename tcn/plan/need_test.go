@@ -91,6 +91,30 @@ func TestSharedTiles(t *testing.T) {
 	}
 }
 
+// TestSoulForms: a Soul is counted in the form that it is stored in.
+func TestSoulForms(t *testing.T) {
+	c := config(tcn.CellRelease, 64, 128, 6, 3, tcn.WeightsQ2)
+	for form, size := range map[modelfile.SoulForm]func(c tcn.Config, block, rank int) (int64, error){
+		"": modelfile.SoulBytes, modelfile.SoulF32: modelfile.SoulBytes, modelfile.SoulQ8: modelfile.SoulBytesQ8,
+	} {
+		n, err := plan.Needs(plan.Model{Config: c}, plan.Demand{Sessions: 1, Souls: 1, SoulRank: 32, SoulForm: form}, gpu(t, "h100-80"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := int64(0)
+		for b := range c.Blocks() {
+			slice, err := size(c, b, 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want += slice
+		}
+		if n.SoulBytes != want || form != "" && n.SoulForm != form || form == "" && n.SoulForm != modelfile.SoulF32 {
+			t.Errorf("%q: %d bytes of form %q, want %d", form, n.SoulBytes, n.SoulForm, want)
+		}
+	}
+}
+
 func TestDemandLimits(t *testing.T) {
 	c := config(tcn.CellRelease, 16, 16, 3, 3, tcn.WeightsQ2)
 	for _, tt := range []struct {
@@ -104,6 +128,8 @@ func TestDemandLimits(t *testing.T) {
 		{plan.Demand{Sessions: 1, Souls: 1}, plan.ErrArgument},
 		{plan.Demand{Sessions: 1, Souls: 1, SoulRank: tcn.MaxRank + 1}, plan.ErrArgument},
 		{plan.Demand{Sessions: 1, Replicas: plan.MaxGPUs + 1}, plan.ErrArgument},
+		{plan.Demand{Sessions: 1, Souls: 1, SoulRank: 1, SoulForm: modelfile.SoulQ8}, nil},
+		{plan.Demand{Sessions: 1, Souls: 1, SoulRank: 1, SoulForm: "q4"}, plan.ErrArgument},
 	} {
 		if _, err := plan.Needs(plan.Model{Config: c}, tt.demand, gpu(t, "h100-80")); !errors.Is(err, tt.want) {
 			t.Errorf("%+v: %v", tt.demand, err)

@@ -52,7 +52,7 @@
 //  1. A matrix that [NewQ2] or [NewQ8] took cannot make a product panic or
 //     overflow its integers: 131,072 columns times 127·127 fit an int32.
 //  2. One matrix has one encoding: filling and unused bits are zero, -128 is not
-//     a weight.
+//     a weight, and no scale of 8-bit weights is negative.
 //  3. Slices are used where they lie, a mapped file included. The kernels need
 //     no alignment; files give 64 bytes, so that a line is one cache line.
 //

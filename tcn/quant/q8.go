@@ -3,6 +3,7 @@ package quant
 import (
 	stdbytes "bytes"
 	"fmt"
+	"math"
 
 	"github.com/zetagrid/zetagrid/tcn/kernel"
 )
@@ -33,12 +34,17 @@ func ShapeQ8(rows, cols int) [3]int { return codesShape(rows, cols, kernel.Group
 //
 //	codes ShapeQ8(rows, cols)   scale [rows]
 //
-// Errors: [ErrShape], [ErrNotFinite] for a scale, [ErrFilling], [ErrCode] for
-// -128.
+// Errors: [ErrShape], [ErrNotFinite] and [ErrScale] for a scale, [ErrFilling],
+// [ErrCode] for -128.
 func NewQ8(rows, cols int, codes []byte, scale []float32) (*Q8, error) {
 	l, err := newLayout(rows, cols, kernel.GroupBytesQ8, codes, scale)
 	if err != nil {
 		return nil, err
+	}
+	for r, s := range scale {
+		if err := checkSign(r, s); err != nil {
+			return nil, err
+		}
 	}
 	m := &Q8{l}
 	if err := m.checkFilling(columnsQ8); err != nil {
@@ -49,6 +55,15 @@ func NewQ8(rows, cols int, codes []byte, scale []float32) (*Q8, error) {
 		return nil, fmt.Errorf("%w: -128 at byte %d, want -127 to 127", ErrCode, i)
 	}
 	return m, nil
+}
+
+// checkSign wants a scale without the sign bit, 0 included: negative weights say
+// the same.
+func checkSign(r int, scale float32) error {
+	if math.Signbit(float64(scale)) {
+		return fmt.Errorf("%w: %v of row %d", ErrScale, scale, r)
+	}
+	return nil
 }
 
 // columnsQ8 is the bits of a dword of a line that hold the weights of the first
@@ -75,7 +90,7 @@ func MakeQ8(rows, cols int) (*Q8, error) {
 
 // SetRow sets row r: one weight of -127 to 127 a column, and the scale. Rows in
 // different blocks of 16 may be set at the same time. Errors: [ErrShape],
-// [ErrCode], [ErrNotFinite]; the row is then undefined.
+// [ErrCode], [ErrNotFinite], [ErrScale]; the row is then undefined.
 //
 //	weights [cols]
 func (m *Q8) SetRow(r int, weights []int8, scale float32) error {
@@ -87,6 +102,9 @@ func (m *Q8) SetRow(r int, weights []int8, scale float32) error {
 			return fmt.Errorf("%w: -128 in row %d column %d, want -127 to 127", ErrCode, r, c)
 		}
 		m.group(r, c/kernel.LineCols)[placeQ8(c)] = byte(w)
+	}
+	if err := checkSign(r, scale); err != nil {
+		return err
 	}
 	return m.setScale(r, scale)
 }

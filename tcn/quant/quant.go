@@ -14,6 +14,8 @@ var (
 	ErrShape = errors.New("quant: wrong shape")
 	// ErrCode: a code or weight is none of the format's.
 	ErrCode = errors.New("quant: no such code")
+	// ErrScale: a scale of 8-bit weights is negative.
+	ErrScale = errors.New("quant: scale is negative")
 	// ErrFilling: what fills up rows, columns or signs is not zero.
 	ErrFilling = errors.New("quant: filling is not zero")
 	// ErrNotFinite: a scale or an activation is an infinity or not a number.

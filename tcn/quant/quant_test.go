@@ -50,7 +50,7 @@ func randomQ8(t testing.TB, r *rand.Rand, rows, cols int) (m *quant.Q8, weights 
 		weights[i] = int8(r.IntN(255) - 127)
 	}
 	for row := range rows {
-		if err := m.SetRow(row, weights[row*cols:(row+1)*cols], float32(r.NormFloat64())); err != nil {
+		if err := m.SetRow(row, weights[row*cols:(row+1)*cols], float32(math.Abs(r.NormFloat64()))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -310,6 +310,11 @@ func TestRefuses(t *testing.T) {
 			_, err := quant.NewQ2(1, 1, make([]byte, 64), []float32{bad}, make([]byte, 1))
 			return err
 		}, quant.ErrNotFinite},
+		{"negative 8-bit scale", func() error { _, err := quant.NewQ8(1, 1, make([]byte, 256), []float32{-1}); return err }, quant.ErrScale},
+		{"8-bit scale of -0", func() error {
+			_, err := quant.NewQ8(1, 1, make([]byte, 256), []float32{float32(math.Copysign(0, -1))})
+			return err
+		}, quant.ErrScale},
 		{"bad 8-bit scale", func() error { _, err := quant.NewQ8(1, 1, make([]byte, 256), []float32{bad}); return err }, quant.ErrNotFinite},
 		{"-128", func() error {
 			codes := make([]byte, 256)
@@ -342,6 +347,7 @@ func TestRowsRefuse(t *testing.T) {
 		{m8.SetRow(0, weights, 1), quant.ErrShape},
 		{m8.SetRow(0, weights[:20], 1), quant.ErrCode},
 		{m8.SetRow(0, make([]int8, 20), infinite), quant.ErrNotFinite},
+		{m8.SetRow(0, make([]int8, 20), -1), quant.ErrScale},
 		{rowErr, quant.ErrShape},
 		{rowErr8, quant.ErrShape},
 	} {

@@ -19,16 +19,17 @@
 //	  blocks     layer by layer             layer.go, matrices.go
 //	  walk       rows through a layer       walk.go, rows.go
 //	  finished   what a kill must not undo  finished.go
+//	  soul       the Soul that is written   soul.go
 //	  outcome    the model that is written  outcome.go
 //	  Report     what it cost               report.go
 //
 // # Laws
 //
 //  1. The model made depends on (Model CID, calibration text, method, seed,
-//     damping, sweeps, repair rank) and not on the held-out text, the workers, the
-//     vector width, or how often it was killed and resumed. (Another processor
-//     architecture, where the compiler fuses multiplications with additions, may
-//     choose other codes where two are equally good.)
+//     damping, sweeps, repair rank, form of the Soul) and not on the held-out
+//     text, the workers, the vector width, or how often it was killed and resumed.
+//     (Another processor architecture, where the compiler fuses multiplications
+//     with additions, may choose other codes where two are equally good.)
 //  2. A matrix that is representable keeps its codes.
 //  3. Signs are those of [quant.Signs], so that a model trained for them is
 //     representable.

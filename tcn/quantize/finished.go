@@ -37,6 +37,7 @@ type inputs struct {
 	Damping     float64 `json:"damping"`
 	Sweeps      int     `json:"sweeps"`
 	RepairRank  int     `json:"repair_rank"`
+	SoulWeights string  `json:"soul_weights,omitempty"` // absent: float32 numbers, or no Soul
 }
 
 // version counts changes after which the same inputs give another model.
@@ -44,10 +45,14 @@ const version = 2
 
 func (j *job) inputs() inputs {
 	sum := sha256.Sum256(j.Calibration)
-	return inputs{
+	in := inputs{
 		Quantizer: version, Model: j.source.cid.String(), Calibration: hex.EncodeToString(sum[:]),
 		Method: j.Method, Seed: j.Seed, Damping: j.Damping, Sweeps: j.Sweeps, RepairRank: j.RepairRank,
 	}
+	if j.soulQ8() {
+		in.SoulWeights = string(modelfile.SoulQ8)
+	}
+	return in
 }
 
 // finishedLayer is a layer as it will be.

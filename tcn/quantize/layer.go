@@ -93,7 +93,9 @@ func (j *job) quantizeLayer(w *layerWork) (err error) {
 	if was, err = j.float(w); err != nil {
 		return err
 	}
-	reach = j.chosen(w)
+	if reach, err = j.chosen(w); err != nil {
+		return err
+	}
 	at := &recorder{rows: c.DModel, cols: c.DFF}
 	wanted := &original{Matrix: &recorder{rows: c.DModel, cols: c.DFF}, signs: w.out.signs}
 	reach.layer.Out, was.layer.Out = at, wanted
@@ -201,14 +203,17 @@ func passageOf(w *layerWork) passage {
 }
 
 // chosen is w as it will be; matrices that are not there yet are nil.
-func (j *job) chosen(w *layerWork) passage {
-	p := passageOf(w)
+func (j *job) chosen(w *layerWork) (p passage, err error) {
+	p = passageOf(w)
 	p.layer.In = tcn.NewMatrixQ2(w.in.chosen)
 	if w.out.chosen != nil {
 		p.layer.Out = tcn.NewMatrixQ2(w.out.chosen)
 	}
 	p.soul, p.rank = j.joined(w.soul, w.repair), j.rank()
-	return p
+	if j.soulQ8() {
+		p.rows8, err = j.eighths(p.soul)
+	}
+	return p, err
 }
 
 // others are the layers that the outcome is compared with beside the float32
@@ -229,35 +234,4 @@ func (j *job) others(w *layerWork) ([]passage, error) {
 	rounded.layer.Out = &int8Matrix{Matrix: out, rounded: roundedRows{signs: w.out.signs}}
 	nearest.layer.In, nearest.layer.Out = tcn.NewMatrixQ2(w.in.nearest), tcn.NewMatrixQ2(w.out.nearest)
 	return []passage{rounded, nearest}, nil
-}
-
-// rank is the rank of the outcome's Soul; 0: none.
-func (j *job) rank() int { return j.source.rank + j.RepairRank }
-
-// joined is the source's Soul and the repair as one of their ranks together.
-func (j *job) joined(soul, repair tcn.SoulLayerF32) tcn.SoulLayerF32 {
-	if j.RepairRank == 0 {
-		return soul
-	}
-	c := j.config
-	a := func(first, second []float32) []float32 { return append(append([]float32(nil), first...), second...) }
-	b := func(first, second []float32, rows int) []float32 {
-		if len(second) == 0 { // not chosen yet
-			second = make([]float32, rows*j.RepairRank)
-		}
-		var both []float32
-		for r := range rows {
-			both = append(both, first[r*j.source.rank:(r+1)*j.source.rank]...)
-			both = append(both, second[r*j.RepairRank:(r+1)*j.RepairRank]...)
-		}
-		return both
-	}
-	outA := repair.OutA
-	if len(outA) == 0 {
-		outA = make([]float32, j.RepairRank*c.DFF)
-	}
-	return tcn.SoulLayerF32{
-		InA: a(soul.InA, repair.InA), InB: b(soul.InB, repair.InB, 2*c.DFF),
-		OutA: a(soul.OutA, outA), OutB: b(soul.OutB, repair.OutB, c.DModel),
-	}
 }

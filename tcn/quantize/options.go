@@ -39,16 +39,17 @@ const (
 
 // Options say what is quantized and how.
 type Options struct {
-	Model       string  // model folder of float32 weights; its files are hashed before use
-	Out         string  // model folder to make; absent or empty
-	Calibration []byte  // text; at least LeastCalibration bytes
-	HeldOut     []byte  // text that the outcome is compared on; at least 2 bytes, or none: no comparison
-	Method      Method  // LDLQ or RTN
-	Seed        uint64  // of the signs; see quant.Signs
-	Damping     float64 // in [0, 1]: fraction of the Hessian's mean diagonal that is added to it
-	Sweeps      int     // most rounds of coordinate descent, 0 to MaxSweeps
-	RepairRank  int     // rank added to the Soul to make up for the largest errors; 0: none
-	RowBytes    int64   // of rows in memory before they go to a file; at least 0
+	Model       string             // model folder of float32 weights; its files are hashed before use
+	Out         string             // model folder to make; absent or empty
+	Calibration []byte             // text; at least LeastCalibration bytes
+	HeldOut     []byte             // text that the outcome is compared on; at least 2 bytes, or none: no comparison
+	Method      Method             // LDLQ or RTN
+	Seed        uint64             // of the signs; see quant.Signs
+	Damping     float64            // in [0, 1]: fraction of the Hessian's mean diagonal that is added to it
+	Sweeps      int                // most rounds of coordinate descent, 0 to MaxSweeps
+	RepairRank  int                // rank added to the Soul to make up for the largest errors; 0: none
+	SoulWeights modelfile.SoulForm // of the outcome's Soul; "": modelfile.SoulF32
+	RowBytes    int64              // of rows in memory before they go to a file; at least 0
 
 	Compute  *tcn.Compute
 	Progress modelfile.Progress // counts work, not bytes; called by one goroutine at a time; may be nil
@@ -72,6 +73,9 @@ func (o *Options) validate() error {
 		return fmt.Errorf("%w: %d bytes of rows", ErrOptions, o.RowBytes)
 	case o.Compute == nil || o.Compute.Kernels == nil:
 		return fmt.Errorf("%w: nothing to compute with", ErrOptions)
+	}
+	if err := o.SoulWeights.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	return nil
 }

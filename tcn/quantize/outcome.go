@@ -11,7 +11,8 @@ import (
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
 )
 
-// outcome is the model that is made, as a modelfile.SourceQ2. It holds one block
+// outcome is the model that is made, as a modelfile.SourceQ2 and
+// SourceSoulQ8. It holds one block
 // at a time.
 type outcome struct {
 	*job
@@ -33,8 +34,11 @@ func (j *job) write(quality *Quality) (report Report, err error) {
 		"quantized.calibration": "sha256:" + in.Calibration,
 		"quantized.seed":        strconv.FormatUint(in.Seed, 10),
 	})
+	if j.soulQ8() {
+		provenance["quantized.soul_weights"] = in.SoulWeights
+	}
 	id, err := modelfile.Build(j.ctx, j.Out, modelfile.Recipe{
-		Config: quantized(j.config), Rank: j.rank(), Source: o,
+		Config: quantized(j.config), Rank: j.rank(), SoulForm: j.soulWeights(), Source: o,
 		Template: &j.source.model.Template, Provenance: provenance,
 	}, nil)
 	if err != nil {
@@ -42,7 +46,7 @@ func (j *job) write(quality *Quality) (report Report, err error) {
 	}
 	report = Report{
 		Model: id.String(), Source: in.Model, Method: j.Method, Seed: j.Seed, Damping: j.Damping,
-		Sweeps: j.Sweeps, RepairRank: j.RepairRank, CalibrationBytes: len(j.Calibration),
+		Sweeps: j.Sweeps, RepairRank: j.RepairRank, SoulWeights: j.soulWeights(), CalibrationBytes: len(j.Calibration),
 		ResumedBlocks: j.resumed, Matrices: j.reports, Quality: quality,
 	}
 	made, err := modelfile.Inspect(j.Out)
@@ -110,6 +114,19 @@ func (o *outcome) Soul(layer int, put modelfile.Put) error {
 	}
 	l := o.joined(o.souls[i], o.made.layers[i].repair)
 	return putAll(put, l.InA, l.InB, l.OutA, l.OutB)
+}
+
+// SoulQ8 implements modelfile.SourceSoulQ8.
+func (o *outcome) SoulQ8(layer int) (tcn.SoulLayerQ8, error) {
+	i, err := o.load(layer)
+	if err != nil {
+		return tcn.SoulLayerQ8{}, err
+	}
+	made, err := o.eighths(o.joined(o.souls[i], o.made.layers[i].repair))
+	if err != nil {
+		return tcn.SoulLayerQ8{}, err
+	}
+	return *made, nil
 }
 
 // Tile implements modelfile.Source; nobody asks for float32 weights.

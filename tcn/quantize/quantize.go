@@ -173,7 +173,10 @@ func (j *job) layer(w *layerWork) error {
 	if err := j.quantizeLayer(w); err != nil {
 		return err
 	}
-	chosen := j.chosen(w)
+	chosen, err := j.chosen(w)
+	if err != nil {
+		return err
+	}
 	float, err := j.float(w)
 	if err != nil {
 		return err

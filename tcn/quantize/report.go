@@ -5,26 +5,28 @@ import (
 
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/eval"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
 	"github.com/zetagrid/zetagrid/tcn/quantize/rounding"
 )
 
 // Report is what a quantization cost. Errors are squares relative to squares: 0.1
 // is 10 dB below what they are errors of.
 type Report struct {
-	Model            string         `json:"cid"`    // Model CID of what was made
-	Source           string         `json:"source"` // Model CID of what it was made of
-	Method           Method         `json:"method"`
-	Seed             uint64         `json:"seed"`
-	Damping          float64        `json:"damping"`
-	Sweeps           int            `json:"sweeps"`
-	RepairRank       int            `json:"repair_rank"`
-	CalibrationBytes int            `json:"calibration_bytes"`
-	ResumedBlocks    int            `json:"resumed_blocks"`    // finished by an earlier run
-	BitsPerWeight    float64        `json:"bits_per_weight"`   // all tiles as files, over the weights of their matrices
-	SoulBits         float64        `json:"soul_bits"`         // the Soul's slices as files, over the same
-	TileBytes        int64          `json:"tile_bytes"`        // of all tiles, shared ones once a block
-	Matrices         []MatrixReport `json:"matrices"`          // in model order; a shared tile's under its first block only
-	Quality          *Quality       `json:"quality,omitempty"` // absent without a held-out text
+	Model            string             `json:"cid"`    // Model CID of what was made
+	Source           string             `json:"source"` // Model CID of what it was made of
+	Method           Method             `json:"method"`
+	Seed             uint64             `json:"seed"`
+	Damping          float64            `json:"damping"`
+	Sweeps           int                `json:"sweeps"`
+	RepairRank       int                `json:"repair_rank"`
+	SoulWeights      modelfile.SoulForm `json:"soul_weights,omitempty"` // absent without a Soul
+	CalibrationBytes int                `json:"calibration_bytes"`
+	ResumedBlocks    int                `json:"resumed_blocks"`    // finished by an earlier run
+	BitsPerWeight    float64            `json:"bits_per_weight"`   // all tiles as files, over the weights of their matrices
+	SoulBits         float64            `json:"soul_bits"`         // the Soul's slices as files, over the same
+	TileBytes        int64              `json:"tile_bytes"`        // of all tiles, shared ones once a block
+	Matrices         []MatrixReport     `json:"matrices"`          // in model order; a shared tile's under its first block only
+	Quality          *Quality           `json:"quality,omitempty"` // absent without a held-out text
 }
 
 // MatrixReport is the errors of one matrix.

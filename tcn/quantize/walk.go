@@ -17,7 +17,8 @@ type passage struct {
 	layer tcn.Layer
 	small tcn.SmallLayer
 	soul  tcn.SoulLayerF32
-	rank  int // of soul; 0: none
+	rows8 *tcn.SoulLayerQ8 // in place of soul; nil: soul
+	rank  int              // of soul; 0: none
 }
 
 // course is a text on its way through a model.
@@ -127,7 +128,7 @@ func (p passage) load(compute *tcn.Compute, config tcn.Config) (tcn.Stage, *tcn.
 		Small: []*tcn.Small{{Layers: []tcn.SmallLayer{p.small}, Routing: 1}},
 	}
 	if p.rank > 0 {
-		slice, err := tcn.NewSoulSliceF32(config, p.index, p.rank, []tcn.SoulLayerF32{p.soul})
+		slice, err := p.slice(config)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -135,4 +136,12 @@ func (p passage) load(compute *tcn.Compute, config tcn.Config) (tcn.Stage, *tcn.
 	}
 	stage, err := tcn.NewCPU(compute).Load(config, r, []*tcn.Block{{Layers: []tcn.Layer{p.layer}}})
 	return stage, variant, err
+}
+
+// slice is the passage's Soul; rank is not 0.
+func (p passage) slice(config tcn.Config) (*tcn.SoulSlice, error) {
+	if p.rows8 != nil {
+		return tcn.NewSoulSliceQ8(config, p.index, p.rank, []tcn.SoulLayerQ8{*p.rows8})
+	}
+	return tcn.NewSoulSliceF32(config, p.index, p.rank, []tcn.SoulLayerF32{p.soul})
 }
