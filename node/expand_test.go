@@ -25,6 +25,7 @@ func TestExpandedModel(t *testing.T) {
 	}
 	waitReady(t, first)
 	waitReady(t, second)
+	waitCovered(t, first) // each node learns of the other by itself
 	waitCovered(t, second)
 	r := prompts(1, 16, 0.8)[0]
 	want := reference(t, seed, r)
