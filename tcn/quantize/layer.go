@@ -75,10 +75,10 @@ func (j *job) round(m *matrixWork, target rounding.Matrix, h *rounding.Hessian) 
 func (j *job) quantizeLayer(w *layerWork) (err error) {
 	c := j.config
 	if w.in, err = j.rotate(w.index, quant.MatrixIn, "w_in", w.source.In, 2*c.DFF, c.DModel); err != nil {
-		return fmt.Errorf("W_in: %w", err)
+		return fmt.Errorf("w_in: %w", err)
 	}
 	if w.out, err = j.rotate(w.index, quant.MatrixOut, "w_out", w.source.Out, c.DModel, c.DFF); err != nil {
-		return fmt.Errorf("W_out: %w", err)
+		return fmt.Errorf("w_out: %w", err)
 	}
 	if f := w.finished; f != nil {
 		w.in.chosen, w.out.chosen, w.repair = f.weights.In, f.weights.Out, f.repair
@@ -88,7 +88,7 @@ func (j *job) quantizeLayer(w *layerWork) (err error) {
 	}
 	narrow, reach, was := narrowed(c, w)
 	if w.repair.InA, w.repair.InB, err = j.choose(w.in, narrow, reach, was, reach.layer.In.(*recorder), was.layer.In.(*original)); err != nil {
-		return fmt.Errorf("W_in: %w", err)
+		return fmt.Errorf("w_in: %w", err)
 	}
 	if was, err = j.float(w); err != nil {
 		return err
@@ -100,7 +100,7 @@ func (j *job) quantizeLayer(w *layerWork) (err error) {
 	wanted := &original{Matrix: &recorder{rows: c.DModel, cols: c.DFF}, signs: w.out.signs}
 	reach.layer.Out, was.layer.Out = at, wanted
 	if w.repair.OutA, w.repair.OutB, err = j.choose(w.out, c, reach, was, at, wanted); err != nil {
-		return fmt.Errorf("W_out: %w", err)
+		return fmt.Errorf("w_out: %w", err)
 	}
 	return nil
 }

@@ -139,7 +139,12 @@ class Model(nn.Module):
             x = layer(x, layer.quantized(dtype) if quantize else layer.plain(dtype))
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * self.norm_f
 
-    def forward(self, tokens, targets, quantize=False, dtype=torch.bfloat16, reduction="mean"):
+    def logits(self, tokens, quantize=False, dtype=torch.bfloat16):
         x = self.hidden(tokens, quantize, dtype)
-        logits = (x.to(dtype) @ self.emb.to(dtype).t()).float()
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=reduction)
+        return (x.to(dtype) @ self.emb.to(dtype).t()).float().flatten(0, 1)
+
+    def forward(self, tokens, targets, quantize=False):
+        """Mean loss in nats; targets are bytes, or a teacher's distributions."""
+        if targets.dtype == torch.int64:
+            targets = targets.flatten()
+        return F.cross_entropy(self.logits(tokens, quantize), targets)

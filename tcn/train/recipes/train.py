@@ -27,6 +27,7 @@ def arguments():
     p.add_argument("--config")
     p.add_argument("--from", dest="start")
     p.add_argument("--quantize", action="store_true")
+    p.add_argument("--teacher", help="learn this run's distributions instead of the text's bytes")
     p.add_argument("--minutes", type=float, default=60)
     p.add_argument("--decay", type=float, default=0.2)
     p.add_argument("--warmup", type=int, default=100)
@@ -120,6 +121,11 @@ def main():
     else:
         config = json.loads(pathlib.Path(a.config).read_text())
         model = Model(config)
+    teach = None
+    if a.teacher:
+        teacher = Model(config)
+        teacher.load_state_dict(torch.load(pathlib.Path(a.teacher) / "state.pt")["model"])
+        teach = torch.compile(teacher.logits)
     matrices = [p for n, p in model.named_parameters() if n.endswith((".w_in", ".w_out"))]
     rest = [p for n, p in model.named_parameters() if not n.endswith((".w_in", ".w_out"))]
     muon = Muon(matrices, weight_decay=a.weight_decay)
@@ -151,6 +157,9 @@ def main():
         lr = a.lr * min(1.0, (step + 1) / a.warmup) * left
         for group in muon.param_groups + adam.param_groups:
             group["lr"] = lr
+        if teach is not None:
+            with torch.no_grad():
+                targets = teach(tokens).softmax(-1)
         loss = run(tokens, targets, a.quantize)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
