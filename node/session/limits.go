@@ -35,7 +35,9 @@ const (
 
 	// LapTimeoutMin is the least deadline of a lap, LapTimeoutFactor what the
 	// longest measured lap is multiplied with. Until lost hops are replaced, a
-	// late answer is worth more than an early error.
-	LapTimeoutMin    = 30 * time.Second
+	// late answer is worth more than an early error. The least is below the 30 s
+	// after which a hop gives up an idle session: the caller is then told that a
+	// lap is lost, not that a hop which is well has stopped waiting.
+	LapTimeoutMin    = 25 * time.Second
 	LapTimeoutFactor = 20
 )
