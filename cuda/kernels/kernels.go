@@ -1,0 +1,81 @@
+// Package kernels holds the CUDA kernels of the GPU stage: their source, the PTX
+// made of it, what each is handed and how it is launched.
+//
+// # Laws
+//
+//  1. Every kernel computes the bits of its operation in package tcn/kernel.
+//     Sources are compiled without fused multiply-adds, flushed denormals or fast
+//     division and roots; sums of float32 have 32 lanes and fold by halves.
+//  2. What a kernel writes for one row does not depend on the other rows.
+//  3. Kernels take sizes from their parameter, everything that changes from Step
+//     to Step from device memory: a recorded launch stays right.
+//  4. A row that is not active in a block (no row, outside its state's blocks, or
+//     r = 0) changes neither its x nor a ring.
+//
+// # PTX
+//
+// ptx/NAME.ptx is made of NAME.cu by compile.py and committed, so that a build
+// needs neither Python nor CUDA. It is for compute capability 8.0 and runs on what
+// came after; the driver makes machine code of it when it is loaded.
+package kernels
+
+import (
+	"embed"
+	"fmt"
+	"unsafe"
+
+	"github.com/zetagrid/zetagrid/cuda/device"
+)
+
+//go:embed ptx
+var texts embed.FS
+
+// Call is a kernel and how it is launched.
+type Call struct {
+	Kernel string
+	Launch device.Launch
+}
+
+// Set is the kernels loaded on one device.
+type Set struct {
+	functions map[string]device.Function
+}
+
+// Load readies every kernel on d. Errors: those of [device.Device.Load].
+func Load(d device.Device) (*Set, error) {
+	files, err := texts.ReadDir("ptx")
+	if err != nil {
+		return nil, err
+	}
+	s := &Set{functions: map[string]device.Function{}}
+	for _, f := range files {
+		text, err := texts.ReadFile("ptx/" + f.Name())
+		if err != nil {
+			return nil, err
+		}
+		module, err := d.Load(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name(), err)
+		}
+		for _, name := range entries(text) {
+			if s.functions[name], err = module.Function(name); err != nil {
+				return nil, fmt.Errorf("%s: %w", f.Name(), err)
+			}
+		}
+	}
+	return s, nil
+}
+
+// Launch asks stream to run c.
+func (s *Set) Launch(stream device.Stream, c Call) error {
+	f, ok := s.functions[c.Kernel]
+	if !ok {
+		return fmt.Errorf("%w: no kernel %s", device.ErrUnsupported, c.Kernel)
+	}
+	return stream.Launch(f, c.Launch)
+}
+
+// bytesOf is a copy of a struct as the device reads it.
+func bytesOf[T any](args T) []byte {
+	return append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(&args)), unsafe.Sizeof(args))...)
+}
