@@ -53,6 +53,13 @@ var (
 	ErrTooLong = errors.New("tcn: text longer than the model's positions")
 	// ErrClosed: the stage or state was closed.
 	ErrClosed = errors.New("tcn: closed")
+	// ErrDevice: the device failed. What was loaded on it computes nothing any
+	// more and can only be closed; a Backend opened anew may work again. The
+	// backend of the CPU never returns it.
+	ErrDevice = errors.New("tcn: device failed")
+	// ErrNoRoom: the device has no memory left for what was asked. It goes on
+	// with what it has.
+	ErrNoRoom = errors.New("tcn: no room on the device")
 )
 
 // Block is the frozen weights of one Fractal Block; stored, it is a tile.
@@ -119,7 +126,8 @@ type Backend interface {
 	// Name says what computes, for people: "cpu/avx512".
 	Name() string
 	// Load readies blocks[i] as block r.Lo+i. The blocks' memory must stay
-	// valid until Close. Errors: ErrConfig, ErrRange, ErrShape.
+	// valid until Close. Errors: ErrConfig, ErrRange, ErrShape, ErrNoRoom,
+	// ErrDevice.
 	Load(c Config, r Range, blocks []*Block) (Stage, error)
 }
 
@@ -131,11 +139,14 @@ type Stage interface {
 	Range() Range
 	// NewState readies an empty state for a sub-range, whose first row will be
 	// at position start. With start > 0 the outputs are right only from
-	// start + HistoryRows(sub) on. Errors: ErrRange, ErrPosition, ErrClosed.
+	// start + HistoryRows(sub) on. Errors: ErrRange, ErrPosition, ErrNoRoom,
+	// ErrDevice, ErrClosed.
 	NewState(sub Range, start int) (State, error)
 	// Step runs every Work's rows through its state's sub-range, in place, and
 	// advances the states. What is wrong with one Work is put in its Err and
-	// leaves the others alone; the returned error means the device failed.
+	// leaves the others alone. The returned error is ErrClosed, or wraps ErrDevice:
+	// the device failed, what the Works hold means nothing, and the stage and its
+	// states can only be closed.
 	//
 	// A state whose Work got an Err has not advanced. After ErrPosition,
 	// ErrShape or an ErrNotFinite of the input rows it can go on; after an
