@@ -31,11 +31,11 @@ type demoSampling struct {
 	Temperature float32 `default:"0.8" placeholder:"T" help:"0 takes the likeliest byte every time; 1 draws from the model's own probabilities. Default 0.8."`
 	TopK        int     `name:"top-k" default:"0" placeholder:"K" help:"Draw from the K likeliest bytes; 0 is all 256. Default 0."`
 	TopP        float32 `name:"top-p" default:"0.95" placeholder:"P" help:"Draw from the likeliest bytes whose probabilities reach P; 1 is all. Default 0.95."`
-	Seed        uint64  `default:"1" placeholder:"N" help:"Seed of the draws. Default 1."`
+	Seed        seed    `default:"1" placeholder:"N" help:"Seed of the draws. Default 1."`
 }
 
 func (d demoSampling) sampling() tcn.Sampling {
-	return tcn.Sampling{Temperature: d.Temperature, TopK: d.TopK, TopP: d.TopP, Seed: d.Seed}
+	return tcn.Sampling{Temperature: d.Temperature, TopK: d.TopK, TopP: d.TopP, Seed: uint64(d.Seed)}
 }
 
 func (*demoCmd) Help() string {
@@ -50,7 +50,7 @@ func (c *demoCmd) Validate() error {
 	if c.Prompt == "" {
 		return errors.New("--prompt is empty")
 	}
-	return c.sampling().Validate()
+	return checkSampling(c.sampling())
 }
 
 func (c *demoCmd) Run(ctx context.Context, s *streams) (err error) {

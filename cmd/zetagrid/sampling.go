@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/zetagrid/zetagrid/node/api"
 	"github.com/zetagrid/zetagrid/tcn"
 )
@@ -10,11 +12,20 @@ type samplingFlags struct {
 	Temperature float32 `default:"0" placeholder:"T" help:"0 takes the likeliest byte every time; 1 draws from the model's own probabilities. Default 0."`
 	TopK        int     `name:"top-k" default:"0" placeholder:"K" help:"Draw from the K likeliest bytes; 0 is all 256. Default 0."`
 	TopP        float32 `name:"top-p" default:"1" placeholder:"P" help:"Draw from the likeliest bytes whose probabilities reach P. Default 1: all."`
-	Seed        *uint64 `placeholder:"N" help:"Seed of the draws. Without one, one is drawn and reported."`
+	Seed        *seed   `placeholder:"N" help:"Seed of the draws, from -2^63 to 2^64-1 (--seed=-1). Without one, one is drawn and reported."`
 }
 
 // Validate is called by kong after parsing.
-func (f *samplingFlags) Validate() error { return f.options().Validate() }
+func (f *samplingFlags) Validate() error { return checkSampling(f.options()) }
+
+// checkSampling refuses what the HTTP API refuses, so that one request means the
+// same to both.
+func checkSampling(s tcn.Sampling) error {
+	if s.Temperature > api.MaxTemperature {
+		return fmt.Errorf("--temperature %v is not from 0 to %d", s.Temperature, api.MaxTemperature)
+	}
+	return s.Validate()
+}
 
 func (f *samplingFlags) options() tcn.Sampling {
 	return tcn.Sampling{Temperature: f.Temperature, TopK: f.TopK, TopP: f.TopP}
@@ -25,7 +36,7 @@ func (f *samplingFlags) options() tcn.Sampling {
 func (f *samplingFlags) sampling() tcn.Sampling {
 	s := f.options()
 	if f.Seed != nil {
-		s.Seed = *f.Seed
+		s.Seed = uint64(*f.Seed)
 	} else {
 		s.Seed = api.DrawSeed()
 	}

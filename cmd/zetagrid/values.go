@@ -11,6 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/zetagrid/zetagrid/node/api"
 	"github.com/zetagrid/zetagrid/tcn"
 )
 
@@ -25,6 +26,20 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is no size such as 0, 512MB or 8GiB", text)
 	}
 	*b = byteSize(n)
+	return nil
+}
+
+// seed is what draws depend on.
+type seed uint64
+
+// UnmarshalText reads a seed as the HTTP API does. Errors: not a whole number
+// from -2⁶³ to 2⁶⁴-1.
+func (s *seed) UnmarshalText(text []byte) error {
+	n, err := api.ParseSeed(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is no seed; it must be a whole number from -2^63 to 2^64-1", text)
+	}
+	*s = seed(n)
 	return nil
 }
 

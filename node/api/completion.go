@@ -101,7 +101,7 @@ func (c *Completion) take(data []byte) error {
 	if chunk.Error != nil {
 		return decodeError(0, data)
 	}
-	seed, err := parseSeed(string(chunk.Seed))
+	seed, err := ParseSeed(string(chunk.Seed))
 	if err != nil {
 		return fmt.Errorf("%w: seed: %w", ErrReply, err)
 	}

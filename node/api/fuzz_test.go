@@ -26,7 +26,7 @@ func checkDecoded(t *testing.T, g *generation, e *Error) {
 	if r.Model == "" || r.LogProbs < -1 || r.LogProbs > Alternatives || len(r.Soul) > SoulName {
 		t.Fatalf("decoded %+v", r)
 	}
-	if seed, err := parseSeed(string(g.seed)); err != nil || seed != r.Sampling.Seed {
+	if seed, err := ParseSeed(string(g.seed)); err != nil || seed != r.Sampling.Seed {
 		t.Fatalf("seed %q is told and %d is used", g.seed, r.Sampling.Seed)
 	}
 	if _, err := encode(g.render("id", 1, part{whole: true, bytes: r.Prompt})); err != nil {

@@ -71,6 +71,9 @@ const (
 	retryAfter    = "1"               // seconds; leases in a small grid last 3
 )
 
+// MaxTemperature is the highest temperature, as OpenAI has it.
+const MaxTemperature = 2
+
 // What a caller gets who does not say how many bytes to generate.
 const (
 	// DefaultCompletion is max_tokens of /v1/completions when absent.

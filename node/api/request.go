@@ -206,8 +206,8 @@ func (s *settings) length(g *generation, bytes int) *Error {
 func (s *settings) sampling(g *generation) *Error {
 	sampling := tcn.Sampling{Temperature: 1}
 	if t := s.Temperature; t != nil {
-		if !(*t >= 0 && *t <= 2) {
-			return badValue("temperature", "must be from 0 to 2")
+		if !(*t >= 0 && *t <= MaxTemperature) {
+			return badValue("temperature", "must be from 0 to %d", MaxTemperature)
 		}
 		sampling.Temperature = *t
 	}
@@ -236,7 +236,7 @@ func (s *settings) seed(g *generation) *Error {
 		g.seed = json.Number(strconv.FormatUint(g.request.Sampling.Seed, 10))
 		return nil
 	}
-	seed, err := parseSeed(string(s.Seed))
+	seed, err := ParseSeed(string(s.Seed))
 	if err != nil {
 		return badValue("seed", "must be an integer from -2^63 to 2^64-1")
 	}
@@ -244,8 +244,9 @@ func (s *settings) seed(g *generation) *Error {
 	return nil
 }
 
-// parseSeed reads a seed as JSON writes it.
-func parseSeed(s string) (uint64, error) {
+// ParseSeed reads a seed in decimal, from -2⁶³ to 2⁶⁴-1; negative ones count as
+// their two's complement.
+func ParseSeed(s string) (uint64, error) {
 	if strings.HasPrefix(s, "-") {
 		n, err := strconv.ParseInt(s, 10, 64)
 		return uint64(n), err
