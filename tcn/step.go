@@ -75,7 +75,6 @@ func (s *cpuStage) Step(work []*Work) error {
 // admit checks a Work before anything of its state is touched.
 func (s *cpuStage) admit(w *Work) error {
 	state, ok := w.State.(*cpuState)
-	rows := &w.Rows
 	switch {
 	case !ok || state == nil || state.stage != s:
 		return fmt.Errorf("%w: no state of this stage", ErrShape)
@@ -85,29 +84,43 @@ func (s *cpuStage) admit(w *Work) error {
 		return state.failure
 	case state.step == s.steps:
 		return fmt.Errorf("%w: state has a Work in this Step already", ErrPosition)
-	case rows.Position != state.position:
-		return fmt.Errorf("%w: rows begin at %d, state stands at %d", ErrPosition, rows.Position, state.position)
 	}
-	n, ok := length(rows.Count, s.config.DModel)
+	if err := w.Check(s.config, state.sub, state.position, state.variant); err != nil {
+		return err
+	}
+	state.variant, state.step = w.Variant, s.steps
+	return nil
+}
+
+// Check reports what is wrong with a Work for a state of the range sub that stands
+// at position, for backends to call before they touch anything: its rows must
+// begin there, have their shape and be finite, its Variant must be valid and cover
+// sub. A Variant is immutable, so known, one that passed before, is not looked at
+// again. Errors: ErrPosition, ErrShape, ErrNotFinite.
+func (w *Work) Check(c Config, sub Range, position int, known *Variant) error {
+	rows := &w.Rows
+	if rows.Position != position {
+		return fmt.Errorf("%w: rows begin at %d, state stands at %d", ErrPosition, rows.Position, position)
+	}
+	n, ok := length(rows.Count, c.DModel)
 	switch {
 	case !ok || rows.Count < 1 || len(rows.Data) != n:
-		return fmt.Errorf("%w: %d numbers for %d rows of %d", ErrShape, len(rows.Data), rows.Count, s.config.DModel)
+		return fmt.Errorf("%w: %d numbers for %d rows of %d", ErrShape, len(rows.Data), rows.Count, c.DModel)
 	case rows.Position > math.MaxInt-rows.Count:
 		return fmt.Errorf("%w: rows end past the last position", ErrPosition)
 	case !finite(rows.Data):
 		return fmt.Errorf("%w: input rows", ErrNotFinite)
 	}
-	if w.Variant != state.variant || w.Variant == nil { // a Variant is immutable: once is enough
-		if err := w.Variant.Validate(s.config); err != nil {
-			return fmt.Errorf("%w: variant: %w", ErrShape, err)
-		}
-		if !w.Variant.Range.Contains(state.sub) {
-			return fmt.Errorf("%w: variant of [%d, %d) for a state of [%d, %d)",
-				ErrShape, w.Variant.Range.Lo, w.Variant.Range.Hi, state.sub.Lo, state.sub.Hi)
-		}
-		state.variant = w.Variant
+	if w.Variant == known && known != nil {
+		return nil
 	}
-	state.step = s.steps
+	if err := w.Variant.Validate(c); err != nil {
+		return fmt.Errorf("%w: variant: %w", ErrShape, err)
+	}
+	if !w.Variant.Range.Contains(sub) {
+		return fmt.Errorf("%w: variant of [%d, %d) for a state of [%d, %d)",
+			ErrShape, w.Variant.Range.Lo, w.Variant.Range.Hi, sub.Lo, sub.Hi)
+	}
 	return nil
 }
 

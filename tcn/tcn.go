@@ -131,6 +131,14 @@ type Backend interface {
 	Load(c Config, r Range, blocks []*Block) (Stage, error)
 }
 
+// Memory is what a [Backend] with memory of its own also implements, so that who
+// loads stages asks for no more than fits. Both amounts are of the whole device,
+// whatever is loaded on it now; together they fit beside what Step needs.
+type Memory interface {
+	WeightBytes() int64 // of blocks, as [Block.Bytes] counts them
+	StateBytes() int64  // of states and their input rows, as [Config.StateBytes] counts them
+}
+
 // Stage is a block range loaded on one device. One goroutine at a time calls
 // Step (the device's executor); NewState may be called at any time. Close ends
 // it once no Step runs: after it Step and NewState return ErrClosed.
@@ -151,7 +159,8 @@ type Stage interface {
 	// A state whose Work got an Err has not advanced. After ErrPosition,
 	// ErrShape or an ErrNotFinite of the input rows it can go on; after an
 	// ErrNotFinite that arose inside it refuses every further Work with that
-	// error. The rows of a Work with an Err mean nothing.
+	// error. ErrNoRoom is of a Variant that the device has no memory for. The rows
+	// of a Work with an Err mean nothing.
 	Step(work []*Work) error
 	Close() error
 }
@@ -175,7 +184,7 @@ type Work struct {
 	State   State    // at most one Work of a State in a Step: a second gets ErrPosition
 	Variant *Variant // must cover State.Range()
 	Rows    Rows     // in: input of the sub-range's first block; out: of its last
-	Err     error    // set by Step: ErrPosition, ErrShape, ErrNotFinite, ErrClosed
+	Err     error    // set by Step: ErrPosition, ErrShape, ErrNotFinite, ErrClosed, ErrNoRoom
 }
 
 // DraftRows is S: how many rows beyond its history a ring keeps, and so how far

@@ -105,6 +105,17 @@ func errRank(rank int) error {
 	return fmt.Errorf("%w: rank %d outside [1, %d]", ErrShape, rank, MaxRank)
 }
 
+// Bytes is the memory the weights of b take: its matrices, as they are stored, and
+// the taps of its convolutions.
+func (b *Block) Bytes() int64 {
+	total := int64(0)
+	for i := range b.Layers {
+		layer := &b.Layers[i]
+		total += layer.In.Bytes() + 4*int64(len(layer.Conv)) + layer.Out.Bytes()
+	}
+	return total
+}
+
 // Validate reports an [ErrShape] unless b has the sizes that c gives block
 // number index.
 func (b *Block) Validate(c Config, index int) error {
