@@ -50,7 +50,7 @@ type Low struct {
 // Spread is where rows made a piece at a time are left for Quantize.
 type Spread struct{ Signs, Rotated, MaxRotated, MaxPlain device.Pointer }
 
-// NormArgs is what kernel norm is handed.
+// NormArgs is what kernel rms_norm is handed.
 type NormArgs struct {
 	Batch                  Batch
 	At                     Place

@@ -81,7 +81,7 @@ struct Spread {
 	u64 max_plain;   // u32*, [rows]: the same of the rows themselves; 0: not wanted
 };
 
-// NormArgs: out[i] = RMSNorm(x[i])·gain for active rows; zeros for others, unless out is x.
+// NormArgs of rms_norm: out[i] = RMSNorm(x[i])·gain for active rows; zeros for others, unless out is x.
 struct NormArgs {
 	Batch batch;
 	Place at;

@@ -64,6 +64,7 @@ def must(status):
 def ptx(library, name):
     text = compiled(library, name, "compute_80", "nvrtcGetPTXSize", "nvrtcGetPTX").rstrip(b"\0").decode()
     text = re.sub(r"^//.*\n", "", text, flags=re.M)  # the compiler's name and build
+    text = re.sub(r'^\t\.pragma "used_bytes_mask.*\n', "", text, flags=re.M)  # a hint of a later version
     text = re.sub(r"^\.version .*$", LANGUAGE, text, count=1, flags=re.M)
     return "// Code generated from %s by compile.py. DO NOT EDIT.\n%s\n" % (name, text.strip())
 

@@ -1,0 +1,62 @@
+// What the kernels of a cell share: they make a row 1,024 columns at a time from the two
+// halves of the product with W_in, and leave it for quantize.
+#pragma once
+#include "exact.h"
+#include "terms.h"
+
+// add_halves adds the terms of W_in to column c of both halves of a row, [first, second].
+__device__ static inline void add_halves(const Low &low, const VariantLayer *v, int row, int width, int c, float *first, float *second) {
+#pragma unroll 1
+	for (int half = 0; half < 2 && v->in_count > 0; half++) { // a loop, so that there is the code once
+		float sum = add_terms(low, v->in, v->in_count, row, half * width + c, half ? *second : *first);
+		if (half) *second = sum;
+		else *first = sum;
+	}
+}
+
+// SpreadRoom is the shared memory of spread.
+struct SpreadRoom {
+	float value[CHUNK + CHUNK / 32]; // element e at e + e/32: rows and columns of 32 without conflicts
+	u32 plain[32], rotated[32];      // largest of each warp
+};
+
+// raise makes *to, if there is one, at least the largest of 32 warps.
+__device__ static inline void raise(u64 to, int row, const u32 *largest) {
+	if (!to || threadIdx.x >= 32) return;
+	u32 all = __reduce_max_sync(~0u, largest[threadIdx.x]);
+	if (threadIdx.x == 0) atomicMax((u32 *)to + row, all);
+}
+
+// spread leaves column c of a row, one of a block's CHUNK columns each thread: rotated,
+// and in the maxima. All threads of the block call it; v is 0 past the last column. It
+// may be called again at once.
+__device__ static inline void spread(const Spread &to, SpreadRoom *room, int row, int width, int c, float v) {
+	int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+	if (!to.signs && !to.max_plain) return;
+	u32 largest = __reduce_max_sync(~0u, magnitude(v));
+	if (lane == 0) room->plain[warp] = largest;
+	if (!to.signs) {
+		__syncthreads();
+		raise(to.max_plain, row, room->plain);
+		__syncthreads(); // before the next call writes plain
+		return;
+	}
+	if (c < width) v = turned(v, (const u8 *)to.signs, c);
+	int block = hadamard_block(width);
+#pragma unroll
+	for (int stride = 1; stride < 32; stride *= 2)
+		if (stride < block) v = butterfly(v, stride);
+	room->value[33 * warp + lane] = v;
+	__syncthreads();
+	raise(to.max_plain, row, room->plain);
+	v = room->value[33 * lane + warp]; // element 32·lane + warp: strides 32… are between lanes
+#pragma unroll
+	for (int stride = 1; stride < 32; stride *= 2)
+		if (32 * stride < block) v = butterfly(v, stride);
+	room->value[33 * lane + warp] = v;
+	largest = __reduce_max_sync(~0u, magnitude(v));
+	if (lane == 0) room->rotated[warp] = largest;
+	__syncthreads();
+	raise(to.max_rotated, row, room->rotated);
+	if (c < width) ((float *)to.rotated)[(u64)row * width + c] = room->value[33 * warp + lane];
+}

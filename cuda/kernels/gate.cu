@@ -1,0 +1,21 @@
+// The paper cell's gate.
+#include "args.h"
+#include "cell.h"
+
+// A thread for each channel of a row.
+extern "C" __global__ void __launch_bounds__(CHUNK) gate(GateArgs a) {
+	__shared__ SpreadRoom room;
+	int row = blockIdx.y, c = blockIdx.x * CHUNK + threadIdx.x;
+	bool inside = c < a.width;
+	const VariantLayer *v = active(a.batch, a.at, row);
+	float y = 0;
+	if (v && inside) {
+		const float *h = (const float *)a.in + (u64)row * 2 * a.width;
+		float g = h[c], value = h[a.width + c];
+		add_halves(a.low, v, row, a.width, c, &g, &value);
+		if (!finite(g) || !finite(value)) mark_bad(a.bad, a.batch, a.at, row);
+		y = gated(value, g);
+	}
+	if (inside) ((float *)a.out)[(u64)row * a.width + c] = y;
+	if (v) spread(a.spread, &room, row, a.width, c, y);
+}
