@@ -15,3 +15,12 @@ full:
 
 demo:
 	go run ./cmd/zetagrid demo
+
+# With GPUs; see docs/gpu.md. The program also starts where there is no driver.
+.PHONY: cuda cuda-deps
+
+cuda-deps:
+	bash cuda/driver/deps.sh
+
+cuda: cuda-deps
+	. .cuda/env && go build -tags cuda -trimpath -o zetagrid ./cmd/zetagrid

@@ -1,0 +1,24 @@
+package driver
+
+import (
+	"testing"
+	"time"
+)
+
+// Looking at a stream costs little beside the wait, and adds little to it.
+func TestPause(t *testing.T) {
+	if pause(0) != 0 || pause(spin-1) != 0 {
+		t.Error("a pause within the first moments")
+	}
+	before := time.Duration(0)
+	for waited := spin; waited < time.Minute; waited += waited / 8 {
+		p := pause(waited)
+		if p < shortPause || p > longPause || p < before {
+			t.Errorf("pause(%v) = %v after %v", waited, p, before)
+		}
+		if p > shortPause && p > waited/16 {
+			t.Errorf("pause(%v) = %v, more than a sixteenth", waited, p)
+		}
+		before = p
+	}
+}

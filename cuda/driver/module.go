@@ -1,0 +1,95 @@
+//go:build cuda && linux
+
+package driver
+
+// #include <cuda.h>
+import "C"
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/zetagrid/zetagrid/cuda/device"
+)
+
+// module is the kernels of one PTX text. Closing the device unloads it.
+type module struct {
+	gpu        *gpu
+	m          C.CUmodule
+	parameters map[string]int // bytes of each kernel's parameter
+}
+
+// function is one kernel.
+type function struct {
+	gpu       *gpu
+	f         C.CUfunction
+	name      string
+	doing     string // "kernel NAME"
+	parameter int    // bytes of its parameter
+	shared    int    // bytes of shared memory that it may have
+}
+
+func (f *function) Name() string { return f.name }
+
+func (g *gpu) Load(ptx []byte) (device.Module, error) {
+	type loaded struct {
+		m   C.CUmodule
+		log string
+		err error
+	}
+	l, err := bounded(g, loadLimit, "loading kernels", func() (loaded, error) {
+		m, log, err := loadModule(ptx)
+		return loaded{m, log, err}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if l.err != nil {
+		return nil, g.fail(l.err, strings.TrimSuffix("loading kernels: "+strings.TrimSpace(l.log), ": "))
+	}
+	return &module{gpu: g, m: l.m, parameters: parameterBytes(ptx)}, nil
+}
+
+func (m *module) Function(name string) (device.Function, error) {
+	f := &function{gpu: m.gpu, name: name, doing: "kernel " + name, shared: sharedBytes}
+	var ok bool
+	if f.parameter, ok = m.parameters[name]; !ok {
+		return nil, unsupported("kernel %s: none of this name with one struct as its parameter", name)
+	}
+	err := m.gpu.call(func() (err error) {
+		f.f, err = moduleFunction(m.m, name)
+		return err
+	})
+	if err != nil {
+		return nil, m.gpu.fail(err, f.doing)
+	}
+	return f, nil
+}
+
+// check refuses a launch that the driver would misread.
+func (f *function) check(l device.Launch) error {
+	for i := range 3 {
+		if min(l.Grid[i], l.Block[i]) < 1 || max(l.Grid[i], l.Block[i]) > math.MaxInt32 {
+			return unsupported("%s: a grid of %v blocks of %v threads", f.doing, l.Grid, l.Block)
+		}
+	}
+	if l.Shared < 0 || l.Shared > math.MaxInt32 {
+		return unsupported("%s: %d bytes of shared memory", f.doing, l.Shared)
+	}
+	if len(l.Args) != f.parameter {
+		return unsupported("%s: a parameter of %d bytes, not %d", f.doing, len(l.Args), f.parameter)
+	}
+	return nil
+}
+
+// launch asks for one run; a context is current.
+func (f *function) launch(s *stream, l device.Launch) error {
+	if l.Shared > f.shared {
+		if err := allowShared(f.f, l.Shared); err != nil {
+			return fmt.Errorf("%d bytes of shared memory: %w", l.Shared, err)
+		}
+		f.shared = l.Shared
+	}
+	return launch(f.f, l.Grid, l.Block, l.Shared, s.s, l.Args)
+}

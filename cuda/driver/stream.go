@@ -1,0 +1,168 @@
+//go:build cuda && linux
+
+package driver
+
+import (
+	"errors"
+	"time"
+
+	"gorgonia.org/cu"
+
+	"github.com/zetagrid/zetagrid/cuda/device"
+)
+
+// stream is work in order on one device.
+type stream struct {
+	gpu       *gpu
+	s         cu.Stream
+	last      string // the kernel that was asked for last, "" if none was since Wait
+	recording bool
+	closed    bool
+	bounce    [2]bounce
+	next      int // the bounce buffer to use next
+}
+
+// ready says why the stream cannot be asked for anything.
+func (s *stream) ready(doing string) error {
+	if s.closed {
+		return unsupported("%s: the stream is closed", doing)
+	}
+	return nil
+}
+
+// idle is ready, and nothing is being recorded.
+func (s *stream) idle(doing string) error {
+	if s.recording {
+		return unsupported("%s: not while recording", doing)
+	}
+	return s.ready(doing)
+}
+
+func (s *stream) Launch(f device.Function, l device.Launch) error {
+	k, ok := f.(*function)
+	if !ok || k.gpu != s.gpu {
+		return unsupported("a kernel of another device")
+	}
+	if err := s.ready(k.doing); err != nil {
+		return err
+	}
+	if err := k.check(l); err != nil {
+		return err
+	}
+	s.last = k.doing
+	if err := s.gpu.call(func() error { return k.launch(s, l) }); err != nil {
+		return s.gpu.fail(err, k.doing)
+	}
+	return nil
+}
+
+func (s *stream) Wait(limit time.Duration) error {
+	if err := s.idle("waiting"); err != nil {
+		return err
+	}
+	if limit <= 0 {
+		return unsupported("waiting for %v", limit)
+	}
+	if err := s.gpu.poll(limit, s.doing(), func() error { return queryStream(s.s) }); err != nil {
+		return err
+	}
+	s.last = ""
+	return nil
+}
+
+// doing is what the stream is waited for.
+func (s *stream) doing() string {
+	if s.last == "" {
+		return "waiting for the stream"
+	}
+	return "waiting for " + s.last + " or work before it"
+}
+
+// poll looks until what query asks for is done, and ends the device after limit.
+func (g *gpu) poll(limit time.Duration, doing string, query func() error) error {
+	for began := time.Now(); ; {
+		err := g.call(query)
+		if err == nil {
+			return nil
+		}
+		if known := (*device.Error)(nil); errors.As(err, &known) || codeOf(err) != notReady {
+			return g.fail(err, doing)
+		}
+		waited := time.Since(began)
+		if waited >= limit {
+			return g.fail(&device.Error{Kind: device.ErrHung, Doing: doing}, doing)
+		}
+		if p := pause(waited); p > 0 {
+			time.Sleep(min(p, limit-waited))
+		}
+	}
+}
+
+// Close gives the stream back; what it was asked to do is still done.
+func (s *stream) Close() error {
+	if s.closed {
+		return nil
+	}
+	if err := s.idle("closing a stream"); err != nil {
+		return err
+	}
+	s.closed = true
+	err := s.gpu.boundedDo(memoryLimit, "closing a stream", s.s.Destroy)
+	for i := range s.bounce {
+		err = errors.Join(err, s.bounce[i].close(s.gpu))
+	}
+	if errors.Is(err, device.ErrClosed) {
+		return nil // the device's Close has done it
+	}
+	return err
+}
+
+// event is a moment of a stream.
+type event struct {
+	gpu *gpu
+	e   cu.Event
+}
+
+func (s *stream) Mark() (device.Event, error) {
+	if err := s.idle("marking a moment"); err != nil {
+		return nil, err
+	}
+	e := &event{gpu: s.gpu}
+	err := s.gpu.call(func() (err error) {
+		if e.e, err = cu.MakeEvent(cu.DefaultEvent); err != nil {
+			return err
+		}
+		return e.e.Record(s.s)
+	})
+	if err != nil {
+		return nil, s.gpu.fail(err, "marking a moment")
+	}
+	return e, nil
+}
+
+func (e *event) Since(earlier device.Event) (time.Duration, error) {
+	from, ok := earlier.(*event)
+	if !ok || from.gpu != e.gpu {
+		return 0, unsupported("the time since a moment of another device")
+	}
+	var milliseconds float64
+	err := e.gpu.call(func() (err error) {
+		milliseconds, err = from.e.Elapsed(e.e)
+		return err
+	})
+	if err != nil {
+		return 0, e.gpu.fail(err, "the time between two moments")
+	}
+	return time.Duration(milliseconds * float64(time.Millisecond)), nil
+}
+
+func (e *event) Close() error {
+	if e.e == (cu.Event{}) {
+		return nil
+	}
+	err := e.gpu.call(func() error { return cu.DestroyEvent(&e.e) })
+	if err != nil && !errors.Is(err, device.ErrClosed) {
+		return e.gpu.fail(err, "forgetting a moment")
+	}
+	return nil
+}
