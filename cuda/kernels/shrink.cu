@@ -1,0 +1,112 @@
+// The first product of every Soul's term: low = A u.
+#include "args.h"
+#include "exact.h"
+
+#define THREADS 1024
+#define WARPS (THREADS / 32)
+#define RANKS 4 // of float32 A, that one block of threads computes
+
+// shrink_f32 computes RANKS numbers of low, a warp each, by the rule for sums.
+__device__ static inline void shrink_f32(const ShrinkArgs &a, const Term *term, u64 at) {
+	int lane = threadIdx.x % 32, rank = blockIdx.z * RANKS + threadIdx.x / 32;
+	if (threadIdx.x >= RANKS * 32 || rank >= term->rank) return;
+	const float *w = (const float *)term->a + (u64)rank * a.cols, *x = (const float *)a.x + (u64)blockIdx.y * a.cols;
+	float sum = 0.0f;
+	for (int first = lane; first < a.cols; first += 32 * 8) {
+		float u[8], v[8];
+#pragma unroll
+		for (int k = 0; k < 8; k++) { // a sum is never -0: adding 0·0 changes nothing
+			int c = first + 32 * k;
+			u[k] = c < a.cols ? __ldg(w + c) : 0.0f;
+			v[k] = c < a.cols ? x[c] : 0.0f;
+		}
+#pragma unroll
+		for (int k = 0; k < 8; k++) sum += v[k] * u[k];
+	}
+#pragma unroll
+	for (int half = 16; half > 0; half /= 2) sum += __shfl_down_sync(~0u, sum, half);
+	if (lane == 0) ((float *)a.low.value)[at * a.low.rank + rank] = sum;
+}
+
+// block_sums leaves in sums the sums of 16 rows of an 8-bit A, those of row block b.
+__device__ static inline void block_sums(const ShrinkArgs &a, const Term *term, int b, i32 (&sums)[WARPS][16]) {
+	int lane = threadIdx.x % 32, warp = threadIdx.x / 32, groups = (a.cols + 15) / 16;
+	// A warp's load is two groups of four lines; lane 4·l + j holds rows 4·j … of line l.
+	int group = warp * 2 + lane / 16;
+	const uint4 *codes = (const uint4 *)term->a + (u64)b * groups * 16 + warp * 32 + lane;
+	const i32 *q = (const i32 *)a.plain.q + ((u64)group * a.stride + blockIdx.y) * 4 + lane / 4 % 4;
+	i32 sum[4] = {};
+#pragma unroll 4
+	for (; group < groups; group += WARPS * 2) {
+		uint4 w = __ldg(codes);
+		i32 u = __ldg(q);
+		sum[0] = __dp4a((i32)w.x, u, sum[0]);
+		sum[1] = __dp4a((i32)w.y, u, sum[1]);
+		sum[2] = __dp4a((i32)w.z, u, sum[2]);
+		sum[3] = __dp4a((i32)w.w, u, sum[3]);
+		codes += WARPS * 32;
+		q += (u64)WARPS * 2 * a.stride * 4;
+	}
+#pragma unroll
+	for (int r = 0; r < 4; r++) {
+#pragma unroll
+		for (int lanes = 4; lanes < 32; lanes *= 2) sum[r] += __shfl_xor_sync(~0u, sum[r], lanes);
+		if (lane < 4) sums[warp][4 * lane + r] = sum[r];
+	}
+}
+
+// quantize turns a term's low into int8 numbers, by the rule of row to int8; largest is
+// what the threads saw of its bits without sign.
+__device__ static inline void quantize(const ShrinkArgs &a, int rank, u64 at, u32 largest) {
+	__shared__ u32 of_warp[WARPS];
+	largest = __reduce_max_sync(~0u, largest);
+	if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = largest;
+	__syncthreads();
+	for (int i = 0; i < WARPS; i++) largest = max(largest, of_warp[i]);
+	bool whole = largest < 0x7f800000u;
+	float scale = whole ? __uint_as_float(largest) / 127.0f : __uint_as_float(0x7fc00000u);
+	if (whole && scale < 0x1p-126f) scale = 0.0f;
+	if (threadIdx.x == 0) ((float *)a.low.scale)[at] = scale;
+	const float *value = (const float *)a.low.value + at * a.low.rank;
+	i8 *q = (i8 *)a.low.q + at * a.low.rank;
+	for (int i = threadIdx.x; i < (rank + 15) / 16 * 16; i += THREADS) {
+		i32 n = 0;
+		if (i < rank && whole && scale != 0.0f) n = max(-127, min(__float2int_rn(value[i] / scale), 127));
+		q[i] = (i8)n;
+	}
+}
+
+// shrink_q8 computes all of a term's low with an 8-bit A.
+__device__ static inline void shrink_q8(const ShrinkArgs &a, const Term *term, u64 at) {
+	__shared__ i32 sums[WARPS][16];
+	float x_scale = ((const float *)a.plain.scale)[blockIdx.y];
+	u32 largest = 0;
+	for (int b = 0; b < (term->rank + 15) / 16; b++) {
+		block_sums(a, term, b, sums);
+		__syncthreads();
+		int rank = b * 16 + threadIdx.x;
+		if (threadIdx.x < 16 && rank < term->rank) {
+			i32 sum = 0;
+			for (int i = 0; i < WARPS; i++) sum += sums[i][threadIdx.x];
+			float value = (float)sum * x_scale * ((const float *)term->a_scale)[rank];
+			((float *)a.low.value)[at * a.low.rank + rank] = value;
+			largest = max(largest, __float_as_uint(value) & 0x7fffffffu);
+		}
+		__syncthreads();
+	}
+	quantize(a, term->rank, at, largest);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) shrink(ShrinkArgs a) {
+	const VariantLayer *v = active(a.batch, a.at, blockIdx.y);
+	if (!v) return;
+	int number = blockIdx.x;
+	if (number >= (a.of ? v->out_count : v->in_count)) return;
+	const Term *term = (const Term *)(a.of ? v->out : v->in) + number;
+	u64 at = (u64)blockIdx.y * a.low.terms + number;
+	if (!term->eight_bit) {
+		shrink_f32(a, term, at);
+	} else if (blockIdx.z == 0) {
+		shrink_q8(a, term, at);
+	}
+}
