@@ -129,6 +129,9 @@ var importTable = []law{
 	{"cuda/driver", []string{"cuda/device"},
 		slices.Concat(libp2p, sockets, chance, files),
 		"the devices of this machine; the only package with C, behind the tag cuda"},
+	{"cuda", []string{"tcn", "cuda/device", "cuda/kernels"},
+		slices.Concat(libp2p, sockets, chance, files, cgo),
+		"the GPU stage over whatever device it is handed; time only as limits of waiting"},
 	{"node", []string{"tcn", "tcn/kernel", "tcn/modelfile", "shardmap", "node/wire", "node/session", "node/content", "node/p2p", "node/api"},
 		cgo,
 		"the daemon wires all parts and owns their lifetimes"},
@@ -143,7 +146,7 @@ var importTable = []law{
 
 // goroutineFree are the packages without a go statement: whoever calls them
 // decides what runs beside what.
-var goroutineFree = []string{"tcn", "tcn/eval", "tcn/quantize", "tcn/quantize/rounding", "shardmap", "node/wire", "node/session"}
+var goroutineFree = []string{"cuda", "tcn", "tcn/eval", "tcn/quantize", "tcn/quantize/rounding", "shardmap", "node/wire", "node/session"}
 
 // TestImportTable holds every package's direct imports against the table.
 func TestImportTable(t *testing.T) {

@@ -1,0 +1,124 @@
+package cuda
+
+import (
+	"errors"
+
+	"github.com/zetagrid/zetagrid/cuda/device"
+)
+
+// blockSet is some of a stage's blocks: bit i is the i-th of 64 runs of blocks of
+// equal length, of one block each in a stage of up to 64.
+type blockSet uint64
+
+// setBits is the runs that a blockSet tells apart.
+const setBits = 64
+
+// perBit is the blocks of one bit.
+func (s *stage) perBit() int { return (s.blocks.Len() + setBits - 1) / setBits }
+
+// blockSet is the runs that blocks [lo, hi), counted from the stage's first, touch.
+func (s *stage) blockSet(lo, hi int) blockSet {
+	n := s.perBit()
+	first, last := lo/n, (hi-1)/n
+	return ^blockSet(0) >> (setBits - 1 - (last - first)) << first
+}
+
+// has reports whether block b, counted from the stage's first, is in one of k's runs.
+func (s *stage) has(k blockSet, b int) bool { return k>>(b/s.perBit())&1 != 0 }
+
+// shape is everything of a pass that decides what is launched: two passes of one
+// shape replay one graph.
+type shape struct {
+	rows   int // a bucket
+	shares int // a power of two, or rows
+	terms  int // of a product of any sequence at most, rounded up; 0: no Souls
+	eight  bool
+	half   bool // some block must keep its input
+	blocks blockSet
+}
+
+// graphs are the recorded shapes of a stage.
+type graphs struct {
+	made  map[shape]*recorded
+	clock uint64
+}
+
+// recorded is a graph and when it was last used.
+type recorded struct {
+	graph device.Graph
+	used  uint64
+}
+
+// find is the graph of a shape; nil if there is none.
+func (g *graphs) find(k shape) device.Graph {
+	r, ok := g.made[k]
+	if !ok {
+		return nil
+	}
+	g.clock++
+	r.used = g.clock
+	return r.graph
+}
+
+// add keeps a graph, in place of the one unused for longest if there are too many.
+func (g *graphs) add(k shape, graph device.Graph) error {
+	if g.made == nil {
+		g.made = map[shape]*recorded{}
+	}
+	g.clock++
+	var err error
+	if len(g.made) >= maxGraphs {
+		var oldest shape
+		least := g.clock
+		for k, r := range g.made {
+			if r.used < least {
+				oldest, least = k, r.used
+			}
+		}
+		err = g.made[oldest].graph.Close()
+		delete(g.made, oldest)
+	}
+	g.made[k] = &recorded{graph, g.clock}
+	return err
+}
+
+// drop closes every graph: what they name has moved, or memory is short.
+func (g *graphs) drop() error {
+	var errs []error
+	for _, r := range g.made {
+		errs = append(errs, r.graph.Close())
+	}
+	clear(g.made)
+	return errors.Join(errs...)
+}
+
+// replay does what a shape asks for, from its graph. Where there is no memory for
+// one it is launched piece by piece, to the same bits.
+func (s *stage) replay(k shape) error {
+	if k.blocks == 0 {
+		return nil // every sequence skips every block
+	}
+	b := s.backend
+	graph := s.graphs.find(k)
+	if graph == nil {
+		var err error
+		record := func() error { return s.record(k) }
+		graph, err = b.stream.Record(record)
+		if errors.Is(err, device.ErrOutOfMemory) {
+			b.dropIdle()
+			if err = s.graphs.drop(); err == nil {
+				graph, err = b.stream.Record(record)
+			}
+		}
+		switch {
+		case errors.Is(err, device.ErrOutOfMemory):
+			return record()
+		case err != nil:
+			return err
+		}
+		if err := s.graphs.add(k, graph); err != nil {
+			return err
+		}
+	}
+	return b.stream.Replay(graph)
+}

@@ -1,0 +1,150 @@
+package cuda
+
+import (
+	"fmt"
+
+	"github.com/zetagrid/zetagrid/cuda/device"
+	"github.com/zetagrid/zetagrid/cuda/kernels"
+	"github.com/zetagrid/zetagrid/tcn"
+)
+
+// pass is at most MaxRows rows on their way through the device, in pinned memory.
+// What lies there is copied in as a whole, and from bad on copied out again.
+type pass struct {
+	host   []byte
+	shares []kernels.Share // [stride]
+	row    []int32         // [stride] the share of each row; -1: no row
+	bad    []int32         // [stride] least layer where a share's numbers are not finite
+	x      []float32       // [stride, d_model]
+
+	list  []share // the shares, as they came
+	rows  int
+	shape shape
+}
+
+// share is consecutive rows of one Work, rows [from, from+count).
+type share struct {
+	work        *tcn.Work
+	from, count int
+}
+
+// unspoilt is what bad holds of a share that is finite: no layer.
+const unspoilt = 0x7f7f7f7f
+
+// open finds the parts of the pass's host memory.
+func (p *pass) open(w *workspace, d int) {
+	n := int(w.rowShare-w.shares) / shareBytes
+	p.shares = viewOf[kernels.Share](p.host[w.shares:], n)
+	p.row = viewOf[int32](p.host[w.rowShare:], n)
+	p.bad = viewOf[int32](p.host[w.bad:], n)
+	p.x = viewOf[float32](p.host[w.x:], n*d)
+	p.list = make([]share, 0, n)
+}
+
+// cursor is how much of a queue of Works the passes before took.
+type cursor struct {
+	queue []*tcn.Work
+	done  int // rows of the first
+}
+
+// ready fills a pass with the next rows of the queue, as many as fit. It reports
+// false if none are left.
+func (s *stage) ready(p *pass, c *cursor) bool {
+	limit := s.backend.options.MaxRows
+	p.list, p.rows, p.shape = p.list[:0], 0, shape{}
+	for len(c.queue) > 0 && p.rows < limit {
+		w := c.queue[0]
+		n := min(w.Rows.Count-c.done, limit-p.rows)
+		s.put(p, w, c.done, n)
+		if c.done += n; c.done == w.Rows.Count {
+			c.queue, c.done = c.queue[1:], 0
+		}
+	}
+	if p.rows == 0 {
+		return false
+	}
+	k := &p.shape
+	k.rows = bucket(p.rows, limit)
+	for k.shares = 1; k.shares < len(p.list); k.shares *= 2 {
+	}
+	k.shares = min(k.shares, k.rows)
+	k.terms = termBucket(k.terms)
+	for i := p.rows; i < k.rows; i++ {
+		p.row[i] = -1
+	}
+	clear(p.shares[len(p.list):k.shares])
+	for i := range p.bad[:k.shares] {
+		p.bad[i] = unspoilt
+	}
+	return true
+}
+
+// put adds rows [from, from+n) of a Work to a pass.
+func (s *stage) put(p *pass, w *tcn.Work, from, n int) {
+	d, state := s.config.DModel, w.State.(*state)
+	o := state.outfit
+	p.shares[len(p.list)] = kernels.Share{
+		Rings: state.rings(), Variant: o.memory,
+		Position: int64(w.Rows.Position + from), Start: int64(state.start),
+		First: int32(p.rows), Count: int32(n), Lo: int32(state.lo()), Hi: int32(state.hi()),
+	}
+	for i := range p.row[p.rows : p.rows+n] {
+		p.row[p.rows+i] = int32(len(p.list))
+	}
+	copy(p.x[p.rows*d:], w.Rows.Data[from*d:(from+n)*d])
+	p.list = append(p.list, share{w, from, n})
+	p.rows += n
+	own := s.blockSet(state.lo(), state.hi())
+	k := &p.shape
+	k.blocks |= o.active & own
+	k.half = k.half || o.half&own != 0
+	k.terms, k.eight = max(k.terms, o.terms), k.eight || o.eight
+}
+
+// send asks the device for a pass.
+func (s *stage) send(p *pass) error {
+	stream, w := s.backend.stream, &s.work
+	rows := w.x + int64(p.shape.rows)*int64(s.config.DModel)*4
+	for _, h := range p.list {
+		if state := h.work.State.(*state); !state.clean {
+			if err := stream.Fill(s.rings+device.Pointer(state.at), 0, state.bytes); err != nil {
+				return err
+			}
+			state.clean = true
+		}
+	}
+	if err := stream.CopyIn(s.room, p.host[:rows]); err != nil {
+		return err
+	}
+	if err := s.replay(p.shape); err != nil {
+		return err
+	}
+	return stream.CopyOut(p.host[w.bad:rows], s.at(w.bad))
+}
+
+// collect hands out what a pass computed.
+func (s *stage) collect(p *pass) error {
+	d, row := s.config.DModel, 0
+	for i, h := range p.list {
+		copy(h.work.Rows.Data[h.from*d:(h.from+h.count)*d], p.x[row*d:])
+		row += h.count
+		if layer := int(p.bad[i]); layer != unspoilt {
+			if layer < 0 || layer >= len(s.layout.layers) {
+				return &device.Error{Kind: device.ErrLost, Doing: fmt.Sprintf("results name layer %d of %d", layer, len(s.layout.layers))}
+			}
+			s.spoil(h.work.State.(*state), layer)
+		}
+	}
+	return nil
+}
+
+// spoil names the place where a sequence's numbers ceased to be finite.
+func (s *stage) spoil(state *state, layer int) {
+	if state.failure != nil {
+		return
+	}
+	block := s.blocks.Lo + s.layout.layers[layer].block
+	first, _ := s.config.BlockLayers(s.blocks.Lo)
+	lo, _ := s.config.BlockLayers(block)
+	state.failure = fmt.Errorf("%w: position %d, block %d layer %d", tcn.ErrNotFinite, state.position, block, first+layer-lo)
+}

@@ -1,0 +1,154 @@
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/zetagrid/zetagrid/tcn"
+)
+
+// Step implements [tcn.Stage]. Rows of all Works are cut into passes of at most
+// Options.MaxRows. While the device computes one the next is readied, and the
+// results of the one before are handed out.
+func (s *stage) Step(work []*tcn.Work) error {
+	b := s.backend
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := s.usable(); err != nil {
+		return err
+	}
+	s.steps++
+	queue := s.queue[:0]
+	for _, w := range work {
+		if w.Err = s.admit(w); w.Err == nil {
+			queue = append(queue, w)
+		}
+	}
+	defer s.forget(queue)
+	dressed, err := s.dress(queue)
+	if err == nil {
+		err = s.run(cursor{queue: dressed})
+	}
+	if err != nil {
+		err = s.failed(err)
+		for _, w := range dressed {
+			w.Err = err
+		}
+		return err
+	}
+	for _, w := range dressed {
+		state := w.State.(*state)
+		if w.Err = state.failure; w.Err == nil {
+			state.advance(w.Rows.Count)
+		}
+	}
+	return nil
+}
+
+// forget keeps the room for the queue and the passes, not what was in it.
+func (s *stage) forget(queue []*tcn.Work) {
+	clear(queue[:cap(queue)])
+	s.queue = queue[:0]
+	for i := range s.passes {
+		p := &s.passes[i]
+		clear(p.list[:cap(p.list)])
+		p.list = p.list[:0]
+	}
+}
+
+// admit checks a Work before anything of its state is touched, in the order and the
+// words of the CPU's stage.
+func (s *stage) admit(w *tcn.Work) error {
+	state, ok := w.State.(*state)
+	rows, d := &w.Rows, s.config.DModel
+	switch {
+	case !ok || state == nil || state.stage != s:
+		return fmt.Errorf("%w: no state of this stage", tcn.ErrShape)
+	case state.closed:
+		return fmt.Errorf("%w: state", tcn.ErrClosed)
+	case state.failure != nil:
+		return state.failure
+	case state.step == s.steps:
+		return fmt.Errorf("%w: state has a Work in this Step already", tcn.ErrPosition)
+	case rows.Position != state.position:
+		return fmt.Errorf("%w: rows begin at %d, state stands at %d", tcn.ErrPosition, rows.Position, state.position)
+	case rows.Count < 1 || len(rows.Data)/d != rows.Count || len(rows.Data)%d != 0:
+		return fmt.Errorf("%w: %d numbers for %d rows of %d", tcn.ErrShape, len(rows.Data), rows.Count, d)
+	case rows.Position > math.MaxInt-rows.Count:
+		return fmt.Errorf("%w: rows end past the last position", tcn.ErrPosition)
+	case !finite(rows.Data):
+		return fmt.Errorf("%w: input rows", tcn.ErrNotFinite)
+	}
+	if w.Variant != state.variant || w.Variant == nil { // a Variant is immutable: once is enough
+		if err := w.Variant.Validate(s.config); err != nil {
+			return fmt.Errorf("%w: variant: %w", tcn.ErrShape, err)
+		}
+		if !w.Variant.Range.Contains(state.sub) {
+			return fmt.Errorf("%w: variant of [%d, %d) for a state of [%d, %d)",
+				tcn.ErrShape, w.Variant.Range.Lo, w.Variant.Range.Hi, state.sub.Lo, state.sub.Hi)
+		}
+		state.variant = w.Variant
+	}
+	state.step = s.steps
+	return nil
+}
+
+// finite reports whether x holds no infinity and no not-a-number.
+func finite(x []float32) bool {
+	const exponent = 0x7f800000
+	for _, v := range x {
+		if math.Float32bits(v)&exponent == exponent {
+			return false
+		}
+	}
+	return true
+}
+
+// dress readies what the sequences of a queue wear, and returns the Works for which
+// that was possible, in place. The error is the device's.
+func (s *stage) dress(queue []*tcn.Work) ([]*tcn.Work, error) {
+	dressed := queue[:0]
+	for i, w := range queue {
+		state := w.State.(*state)
+		err := s.wardrobe.wear(state, w.Variant)
+		if err == nil {
+			err = s.reserve(state.outfit)
+		}
+		if errors.Is(err, tcn.ErrDevice) {
+			return append(dressed, queue[i:]...), err
+		}
+		if w.Err = err; err == nil {
+			dressed = append(dressed, w)
+		}
+	}
+	return dressed, nil
+}
+
+// run takes the queue through the device.
+func (s *stage) run(c cursor) error {
+	b, now := s.backend, &s.passes[0]
+	if !s.ready(now, &c) {
+		return nil
+	}
+	if err := s.send(now); err != nil {
+		return err
+	}
+	for next := &s.passes[1]; ; now, next = next, now {
+		more := s.ready(next, &c)
+		if err := b.stream.Wait(b.options.Watchdog); err != nil {
+			return err
+		}
+		if more {
+			if err := s.send(next); err != nil {
+				return err
+			}
+		}
+		if err := s.collect(now); err != nil {
+			return err
+		}
+		if !more {
+			return nil
+		}
+	}
+}
