@@ -18,6 +18,18 @@ struct Loaded {
 	float before[NEAR]; // before[j]: (j+1)·dilation rows before
 };
 
+// Weights are a channel's; near[j] is of the tap j dilations before the present row.
+struct Weights {
+	float near[NEAR + 1];
+};
+
+// after is where the same channel of the next row is.
+__device__ static inline Column after(const ConvArgs &a, Column at) {
+	at.age++;
+	if (++at.slot == a.ring_rows) at.slot = 0;
+	return at;
+}
+
 __device__ static inline u64 ring_index(const ConvArgs &a, const Column &at, int back) {
 	int slot = at.slot - back;
 	if (slot < 0) slot += a.ring_rows;
@@ -39,8 +51,16 @@ __device__ static inline void ring_store(const ConvArgs &a, const Column &at, fl
 	else ((float *)at.ring)[i] = v;
 }
 
-// load asks for what row of the batch needs. Nothing that the row before it stores is
-// among it, unless the dilation is 1.
+__device__ static inline Weights load_weights(const ConvArgs &a, const Column &at) {
+	Weights w = {};
+#pragma unroll
+	for (int j = 0; j <= NEAR; j++)
+		if (j < a.kernel_size) w.near[j] = ((const float *)a.weights)[(u64)(a.kernel_size - 1 - j) * a.width + at.c];
+	return w;
+}
+
+// load asks for what a row of the batch needs. It may be called before the row before it
+// is stored: only with a dilation of 1 is that one among before.
 template <bool with_gate> __device__ static inline Loaded load(const ConvArgs &a, const Column &at, int row) {
 	const float *in = (const float *)a.in + (u64)row * (with_gate ? 2 : 1) * a.width + at.c;
 	Loaded l = {};
@@ -54,15 +74,15 @@ template <bool with_gate> __device__ static inline Loaded load(const ConvArgs &a
 
 // convolved is Σ tap·weight, from the oldest tap to the present one. Nothing is added
 // to -0, whatever is added first.
-__device__ static inline float convolved(const ConvArgs &a, const Column &at, const Loaded &l, const float *weight, float present) {
+__device__ static inline float convolved(const ConvArgs &a, const Column &at, const Loaded &l, const Weights &w, float present) {
 	const float *weights = (const float *)a.weights + at.c;
 	float sum = -0.0f;
 	for (int j = a.kernel_size - 2; j >= NEAR; j--)
 		sum += ring_load(a, at, (j + 1) * a.dilation) * weights[(u64)(a.kernel_size - 2 - j) * a.width];
 #pragma unroll
 	for (int j = NEAR - 1; j >= 0; j--)
-		if (j < a.kernel_size - 1) sum += l.before[j] * weight[j + 1];
-	return sum + present * weight[0];
+		if (j < a.kernel_size - 1) sum += l.before[j] * w.near[j + 1];
+	return sum + present * w.near[0];
 }
 
 // zeros writes rows that are not active: those of no share, a part of them each block,
@@ -81,46 +101,58 @@ __device__ static inline void zeros(const ConvArgs &a, const Share *share, bool 
 	}
 }
 
-// convolve passes a block's CHUNK channels through the rows of a share.
+// add_all adds the terms of W_in to a channel of both halves of a share's rows, where
+// they lie.
+__device__ static inline void add_all(const ConvArgs &a, const Share *share, const VariantLayer *v, int c) {
+	for (int n = 0; n < 2 * share->count; n++) { // both halves of one row after the other
+		int row = share->first + n / 2, output = n % 2 * a.width + c;
+		float *h = (float *)a.in + (u64)row * 2 * a.width + output;
+		*h = add_terms(a.low, v->in, v->in_count, row, output, *h);
+	}
+}
+
+// pass takes a block's CHUNK channels through the rows of a share. It asks for a row
+// while it computes the one before.
+template <bool with_gate> __device__ static inline void pass(const ConvArgs &a, const Share *share, SpreadRoom *room) {
+	Column at = {share->rings + a.ring_offset, (int)(blockIdx.x * CHUNK + threadIdx.x)};
+	at.slot = share->position % a.ring_rows;
+	at.age = (int)min(share->position - share->start, (i64)1 << 30);
+	bool inside = at.c < a.width;
+	Weights weights = {};
+	Loaded next = {};
+	if (inside) {
+		weights = load_weights(a, at);
+		next = load<with_gate>(a, at, share->first);
+	}
+	int end = share->first + share->count;
+	for (int row = share->first; row < end; row++) {
+		float y = 0;
+		if (inside) {
+			Loaded now = next;
+			if (row + 1 < end) next = load<with_gate>(a, after(a, at), row + 1);
+			float present = now.value;
+			if (!finite(present) || (with_gate && !finite(now.gate))) mark_bad(a.bad, a.batch, a.at, row);
+			if (a.ring_bf16) present = round_bf16(present);
+			ring_store(a, at, present);
+			if (a.dilation == 1) next.before[0] = present;
+			y = convolved(a, at, now, weights, present);
+			if (with_gate) y = gated(y, now.gate);
+			((float *)a.out)[(u64)row * a.width + at.c] = y;
+		}
+		spread(a.spread, room, row, a.width, at.c, y);
+		at = after(a, at);
+	}
+}
+
+// convolve is what a block does for its share.
 template <bool with_gate> __device__ static inline void convolve(const ConvArgs &a, SpreadRoom *room) {
 	const Share *share = (const Share *)a.batch.shares + blockIdx.y;
 	const VariantLayer *v = share_active(share, a.at);
 	zeros(a, share, v == nullptr);
 	if (!v || share->count == 0) return;
-
-	Column at = {share->rings + a.ring_offset, (int)(blockIdx.x * CHUNK + threadIdx.x)};
-	at.slot = share->position % a.ring_rows;
-	at.age = (int)min(share->position - share->start, (i64)1 << 30);
-	bool inside = at.c < a.width;
-	float weight[NEAR + 1] = {}; // weight[j]: of the tap j dilations before
-	Loaded next = {};
-	if (inside) {
-#pragma unroll
-		for (int j = 0; j <= NEAR; j++)
-			if (j < a.kernel_size) weight[j] = ((const float *)a.weights)[(u64)(a.kernel_size - 1 - j) * a.width + at.c];
-		next = load<with_gate>(a, at, share->first);
-	}
-	for (int i = 0; i < share->count; i++) {
-		int row = share->first + i;
-		Column here = at;
-		Loaded now = next;
-		at.age++;
-		if (++at.slot == a.ring_rows) at.slot = 0;
-		float y = 0;
-		if (inside) {
-			if (i + 1 < share->count) next = load<with_gate>(a, at, row + 1);
-			float present = now.value, g = now.gate;
-			if (with_gate) add_halves(a.low, v, row, a.width, at.c, &present, &g);
-			if (!finite(present) || (with_gate && !finite(g))) mark_bad(a.bad, a.batch, a.at, row);
-			if (a.ring_bf16) present = round_bf16(present);
-			ring_store(a, here, present);
-			if (a.dilation == 1) next.before[0] = present;
-			y = convolved(a, here, now, weight, present);
-			if (with_gate) y = gated(y, g);
-			((float *)a.out)[(u64)row * a.width + at.c] = y;
-		}
-		spread(a.spread, room, row, a.width, at.c, y);
-	}
+	int c = blockIdx.x * CHUNK + threadIdx.x;
+	if (with_gate && v->in_count > 0 && c < a.width) add_all(a, share, v, c);
+	pass<with_gate>(a, share, room);
 }
 
 extern "C" __global__ void __launch_bounds__(CHUNK) conv_gate(ConvArgs a) {
