@@ -103,11 +103,12 @@ __device__ static inline void zeros(const ConvArgs &a, const Share *share, bool 
 
 // add_all adds the terms of W_in to a channel of both halves of a share's rows, where
 // they lie.
-__device__ static inline void add_all(const ConvArgs &a, const Share *share, const VariantLayer *v, int c) {
-	for (int n = 0; n < 2 * share->count; n++) { // both halves of one row after the other
-		int row = share->first + n / 2, output = n % 2 * a.width + c;
-		float *h = (float *)a.in + (u64)row * 2 * a.width + output;
-		*h = add_terms(a.low, v->in, v->in_count, row, output, *h);
+__device__ static inline void add_all(const ConvArgs &a, const Share *share, int c) {
+	float *h = (float *)a.in;
+	for (int n = 2 * share->first; n < 2 * (share->first + share->count); n++) { // both halves of one row after the other
+		const VariantLayer *v = share_active(share, a.at); // each time: registers are short
+		u64 at = (u64)n * a.width + c;
+		h[at] = add_terms(a.low, v->in, v->in_count, n / 2, n % 2 * a.width + c, h[at]);
 	}
 }
 
@@ -151,7 +152,7 @@ template <bool with_gate> __device__ static inline void convolve(const ConvArgs 
 	zeros(a, share, v == nullptr);
 	if (!v || share->count == 0) return;
 	int c = blockIdx.x * CHUNK + threadIdx.x;
-	if (with_gate && v->in_count > 0 && c < a.width) add_all(a, share, v, c);
+	if (with_gate && v->in_count > 0 && c < a.width) add_all(a, share, c);
 	pass<with_gate>(a, share, room);
 }
 
