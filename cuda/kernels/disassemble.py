@@ -32,7 +32,7 @@ LIMITS = {
     "product_q2_tiles32": ("IMMA", 4 / 4, 4.5),
     "product_q2_tiles64": ("IMMA", 4 / 8, 5.5),
     "product_q2_tiles128": ("IMMA", 4 / 8, 5.5),
-    "product_s8_tiles": ("IMMA", 4, 1.5),
+    "product_s8_tiles": ("IMMA", 2, 1.5),
     "product_f32_rows1": ("FMUL", 4, 2.5),
     "product_f32_rows4": ("FMUL", 4 / 4, 6.0),
     "product_f32_rows8": ("FMUL", 4 / 8, 8.0),

@@ -10,33 +10,35 @@
 
 extern "C" __global__ void __launch_bounds__(32 * MATRIX * BESIDE) product_s8_tiles(ProductS8Args a) {
 	int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
-	int steps = a.cols / 128, tile = (blockIdx.y * MATRIX + warp % MATRIX) * TILES;
+	int runs = a.cols / 64, tile = (blockIdx.y * MATRIX + warp % MATRIX) * TILES;
 	int first = (blockIdx.x * BESIDE + warp / MATRIX) * 8 * EIGHTS;
 	i32 sums[TILES][EIGHTS][4] = {};
-	for (int step = 0; step < steps; step++) {
-		uint4 w[4][TILES];
+	int rows[EIGHTS]; // past the end the last again, as with the weights
+	const uint4 *q = (const uint4 *)a.q + (u64)t * a.stride, *from[TILES];
+#pragma unroll
+	for (int eight = 0; eight < EIGHTS; eight++) rows[eight] = min(first + 8 * eight + g, a.rows - 1);
+#pragma unroll
+	for (int i = 0; i < TILES; i++) from[i] = (const uint4 *)a.weights + (u64)min(tile + i, a.outputs / 16 - 1) * runs * 64 + lane;
+	for (int run = 0; run < runs; run++) {
+		uint4 w[TILES][2];
 #pragma unroll
 		for (int i = 0; i < TILES; i++) {
-#pragma unroll
-			for (int p = 0; p < 4; p++) {
-				w[p][i] = make_uint4(0, 0, 0, 0);
-				if ((tile + i) * 16 < a.outputs) w[p][i] = __ldg((const uint4 *)a.weights + (((u64)(tile + i) * steps + step) * 4 + p) * 32 + lane);
-			}
+			w[i][0] = __ldg(from[i]), w[i][1] = __ldg(from[i] + 32);
+			from[i] += 64;
 		}
 #pragma unroll
 		for (int eight = 0; eight < EIGHTS; eight++) {
-			int row = first + 8 * eight + g;
-			uint4 q[2] = {};
+			uint4 v = __ldg(q + rows[eight]);
 #pragma unroll
-			for (int run = 0; run < 2; run++) {
-				if (row < a.rows) q[run] = __ldg((const uint4 *)a.q + (u64)(step * 8 + run * 4 + t) * a.stride + row);
-			}
+			for (int half = 0; half < 2; half++) {
 #pragma unroll
-			for (int p = 0; p < 4; p++) {
-#pragma unroll
-				for (int i = 0; i < TILES; i++) mma_q_q(sums[i][eight], w[p][i].x, w[p][i].y, w[p][i].z, w[p][i].w, dword(q[0], p), dword(q[1], p));
+				for (int i = 0; i < TILES; i++) {
+					const uint4 &u = w[i][half];
+					mma_q_q(sums[i][eight], u.x, u.y, u.z, u.w, half == 0 ? v.x : v.z, half == 0 ? v.y : v.w);
+				}
 			}
 		}
+		q += (u64)(u32)a.stride * 4;
 	}
 #pragma unroll
 	for (int i = 0; i < TILES; i++) {

@@ -18,7 +18,7 @@ func ReadBytes(a ReadBytesArgs, blocks int) Call {
 type ProductS8Args struct {
 	Y, Q, Weights device.Pointer
 	Rows, Outputs int32 // Outputs a multiple of 16
-	Cols, Stride  int32 // Cols a multiple of 128, Stride of 8
+	Cols, Stride  int32 // Cols a multiple of 64, Stride of 8
 }
 
 // ProductS8 launches a product of int8 numbers: the yardstick of products with many
