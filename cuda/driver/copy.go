@@ -20,13 +20,13 @@ type bounce struct {
 // ready is the buffer, once the device has read what was last put in it.
 func (b *bounce) ready(g *gpu, doing string) error {
 	if b.memory != nil {
-		return g.poll(copyLimit, doing, func() error { return queryEvent(b.sent) })
+		return g.poll(g.limits.copy, doing, func() error { return queryEvent(b.sent) })
 	}
 	memory, err := g.Pinned(bounceBytes)
 	if err != nil {
 		return err
 	}
-	if b.sent, err = bounded(g, memoryLimit, doing, func() (cu.Event, error) { return cu.MakeEvent(cu.DisableTiming) }); err != nil {
+	if b.sent, err = bounded(g, g.limits.memory, doing, func() (cu.Event, error) { return cu.MakeEvent(cu.DisableTiming) }); err != nil {
 		return err
 	}
 	b.memory = memory
@@ -39,7 +39,7 @@ func (b *bounce) close(g *gpu) error {
 	}
 	memory := b.memory
 	b.memory = nil
-	if err := g.boundedDo(memoryLimit, "closing a stream", func() error { return cu.DestroyEvent(&b.sent) }); err != nil {
+	if err := g.boundedDo(g.limits.memory, "closing a stream", func() error { return cu.DestroyEvent(&b.sent) }); err != nil {
 		return err
 	}
 	return g.Unpin(memory)
@@ -115,7 +115,7 @@ func (s *stream) bounceOut(to []byte, from device.Pointer) error {
 		if err != nil {
 			return err
 		}
-		if err := s.gpu.poll(copyLimit, s.doing(), func() error { return queryStream(s.s) }); err != nil {
+		if err := s.gpu.poll(s.gpu.limits.copy, s.doing(), func() error { return queryStream(s.s) }); err != nil {
 			return err
 		}
 		copy(to, b.memory[:n])

@@ -16,11 +16,11 @@
 //     end in time is an ErrHung, and the device is lost.
 //  5. After a failure that a device does not survive every method returns that
 //     failure and calls the driver no more. Close then destroys the context, with
-//     all that was made of it. A hung one cannot be destroyed: its context and its
+//     all that was made of it, pinned memory included. A hung one cannot be destroyed: its context and its
 //     memory stay taken until the program ends.
 //
 // # Limits
 //
 // Compute capability 8.0 or later, a driver for CUDA 11.4 or later, x86-64 and arm64
-// Linux. The named constants in limits.go are the waits of law 4.
+// Linux. The waits of law 4 are in limits.go.
 package driver

@@ -19,7 +19,8 @@ import (
 // gpu is one device and a context on it.
 type gpu struct {
 	context cu.CUContext
-	info    device.Info   // less Free
+	info    device.Info // less Free
+	limits  waits
 	lost    chan struct{} // closed with why
 	using   sync.RWMutex  // held for reading in every call, for writing to destroy the context
 
@@ -65,6 +66,9 @@ func unsupported(format string, args ...any) error {
 // call runs f on a thread where the device's context is current. f must not wait
 // in the driver.
 func (g *gpu) call(f func() error) error {
+	if err := g.failed(); err != nil {
+		return err // Close may hold the lock for good
+	}
 	g.using.RLock()
 	defer g.using.RUnlock()
 	if err := g.failed(); err != nil {
@@ -118,7 +122,7 @@ func (g *gpu) boundedDo(limit time.Duration, doing string, f func() error) error
 
 func (g *gpu) Info() device.Info {
 	info := g.info
-	free, err := bounded(g, memoryLimit, "asking for free memory", func() (int64, error) {
+	free, err := bounded(g, g.limits.memory, "asking for free memory", func() (int64, error) {
 		free, _, err := cu.MemInfo()
 		return free, err
 	})
@@ -132,19 +136,19 @@ func (g *gpu) Allocate(bytes int64) (device.Pointer, error) {
 	if bytes < 1 {
 		return 0, unsupported("allocation of %d bytes", bytes)
 	}
-	p, err := bounded(g, memoryLimit, fmt.Sprintf("allocation of %d bytes", bytes), func() (cu.DevicePtr, error) { return cu.MemAlloc(bytes) })
+	p, err := bounded(g, g.limits.memory, fmt.Sprintf("allocation of %d bytes", bytes), func() (cu.DevicePtr, error) { return cu.MemAlloc(bytes) })
 	return device.Pointer(p), err
 }
 
 func (g *gpu) Free(p device.Pointer) error {
-	return g.boundedDo(memoryLimit, "giving memory back", func() error { return cu.MemFree(cu.DevicePtr(p)) })
+	return g.boundedDo(g.limits.memory, "giving memory back", func() error { return cu.MemFree(cu.DevicePtr(p)) })
 }
 
 func (g *gpu) Pinned(bytes int) ([]byte, error) {
 	if bytes < 1 {
 		return nil, unsupported("%d bytes of pinned memory", bytes)
 	}
-	b, err := bounded(g, memoryLimit, fmt.Sprintf("%d bytes of pinned memory", bytes), func() ([]byte, error) { return hostAlloc(bytes) })
+	b, err := bounded(g, g.limits.memory, fmt.Sprintf("%d bytes of pinned memory", bytes), func() ([]byte, error) { return hostAlloc(bytes) })
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +169,7 @@ func (g *gpu) Unpin(b []byte) error {
 	if !ok {
 		return unsupported("giving back memory that this device did not pin")
 	}
-	return g.boundedDo(memoryLimit, "giving pinned memory back", func() error { return cu.MemFreeHost(unsafe.Pointer(unsafe.SliceData(b))) })
+	return g.boundedDo(g.limits.memory, "giving pinned memory back", func() error { return cu.MemFreeHost(unsafe.Pointer(unsafe.SliceData(b))) })
 }
 
 // pinnedAt is where among the pinned memory b begins one, or would. The lock is held.
@@ -199,7 +203,7 @@ func compareAddress(a, b uintptr) int {
 }
 
 func (g *gpu) NewStream() (device.Stream, error) {
-	s, err := bounded(g, memoryLimit, "making a stream", func() (cu.Stream, error) { return cu.MakeStream(cu.NonBlocking) })
+	s, err := bounded(g, g.limits.memory, "making a stream", func() (cu.Stream, error) { return cu.MakeStream(cu.NonBlocking) })
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +233,7 @@ func (g *gpu) Close() error {
 		defer runtime.UnlockOSThread()
 		done <- g.context.Destroy()
 	}()
-	timer := time.NewTimer(closeLimit)
+	timer := time.NewTimer(g.limits.close)
 	defer timer.Stop()
 	select {
 	case err := <-done:

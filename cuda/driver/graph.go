@@ -16,7 +16,7 @@ import (
 type graph struct {
 	gpu  *gpu
 	exec C.CUgraphExec // nil once closed
-	last string        // the last kernel of it
+	last *function     // the last kernel of it
 }
 
 func (s *stream) Record(do func() error) (device.Graph, error) {
@@ -79,7 +79,7 @@ func (g *graph) Close() error {
 	}
 	exec := g.exec
 	g.exec = nil
-	err := g.gpu.boundedDo(memoryLimit, "closing a graph", func() error { return destroyGraph(exec) })
+	err := g.gpu.boundedDo(g.gpu.limits.memory, "closing a graph", func() error { return destroyGraph(exec) })
 	if errors.Is(err, device.ErrClosed) {
 		return nil // the device's Close has done it
 	}

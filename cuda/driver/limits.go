@@ -1,32 +1,19 @@
+//go:build cuda && linux
+
 package driver
 
 import "time"
 
-// How long calls of the driver may take that nobody handed a limit. Each is far
-// above what a sound device needs.
-const (
-	memoryLimit = time.Minute      // to take or give back memory, streams, graphs
-	loadLimit   = 5 * time.Minute  // to make machine code of a PTX text
-	copyLimit   = time.Minute      // for the work before a copy of memory that is not pinned
-	closeLimit  = 10 * time.Second // to destroy a context
-)
-
-// How a stream is looked at until it is done: without a pause at first, for that is
-// how long a Step's last kernels take; then with pauses that grow with the wait, so
-// that they add little to it and waiting for long costs no processor.
-const (
-	spin       = 100 * time.Microsecond
-	shortPause = 20 * time.Microsecond
-	longPause  = time.Millisecond
-)
-
-// pause is how long to wait before looking again after waited.
-func pause(waited time.Duration) time.Duration {
-	if waited < spin {
-		return 0
-	}
-	return min(max(waited/16, shortPause), longPause)
+// waits is how long calls of the driver may take that nobody handed a limit.
+type waits struct {
+	memory time.Duration // to take or give back memory, streams, graphs
+	load   time.Duration // to make machine code of a PTX text
+	copy   time.Duration // for the work before a copy of memory that is not pinned
+	close  time.Duration // to destroy a context
 }
+
+// limits are far above what a sound device needs.
+var limits = waits{memory: time.Minute, load: 5 * time.Minute, copy: time.Minute, close: 10 * time.Second}
 
 // What Open asks of driver and device.
 const (

@@ -26,6 +26,7 @@ type function struct {
 	f         C.CUfunction
 	name      string
 	doing     string // "kernel NAME"
+	waiting   string // what waiting for it is called
 	parameter int    // bytes of its parameter
 	shared    int    // bytes of shared memory that it may have
 }
@@ -38,7 +39,7 @@ func (g *gpu) Load(ptx []byte) (device.Module, error) {
 		log string
 		err error
 	}
-	l, err := bounded(g, loadLimit, "loading kernels", func() (loaded, error) {
+	l, err := bounded(g, g.limits.load, "loading kernels", func() (loaded, error) {
 		m, log, err := loadModule(ptx)
 		return loaded{m, log, err}, nil
 	})
@@ -52,7 +53,7 @@ func (g *gpu) Load(ptx []byte) (device.Module, error) {
 }
 
 func (m *module) Function(name string) (device.Function, error) {
-	f := &function{gpu: m.gpu, name: name, doing: "kernel " + name, shared: sharedBytes}
+	f := &function{gpu: m.gpu, name: name, doing: "kernel " + name, waiting: "waiting for kernel " + name + " or work before it", shared: sharedBytes}
 	var ok bool
 	if f.parameter, ok = m.parameters[name]; !ok {
 		return nil, unsupported("kernel %s: none of this name with one struct as its parameter", name)

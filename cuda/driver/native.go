@@ -55,9 +55,15 @@ type status int
 
 func (s status) Error() string { return fmt.Sprintf("result %d", int(s)) }
 
+// errNotReady is the one status that is no failure and comes again and again.
+var errNotReady error = status(notReady)
+
 func of(r C.CUresult) error {
-	if r == success {
+	switch r {
+	case success:
 		return nil
+	case notReady:
+		return errNotReady
 	}
 	return status(r)
 }
@@ -135,6 +141,7 @@ func destroyGraph(exec C.CUgraphExec) error { return of(C.cuGraphExecDestroy(exe
 
 func queryStream(s cu.Stream) error { return of(C.cuStreamQuery(native(s))) }
 
-func queryEvent(e cu.Event) error { return e.Query() }
+// cu.Event is a struct of the driver's handle alone.
+func queryEvent(e cu.Event) error { return of(C.cuEventQuery(*(*C.CUevent)(unsafe.Pointer(&e)))) }
 
 func native(s cu.Stream) C.CUstream { return C.CUstream(unsafe.Pointer(s.C())) }

@@ -130,7 +130,7 @@ func Open(n int) (device.Device, error) {
 	if err != nil {
 		return nil, failure(codeOf(err), doing)
 	}
-	return &gpu{context: context, info: info, lost: make(chan struct{})}, nil
+	return &gpu{context: context, info: info, limits: limits, lost: make(chan struct{})}, nil
 }
 
 // makeContext makes a context and leaves it current nowhere.

@@ -15,7 +15,7 @@ import (
 type stream struct {
 	gpu       *gpu
 	s         cu.Stream
-	last      string // the kernel that was asked for last, "" if none was since Wait
+	last      *function // the kernel that was asked for last, nil if none was since Wait
 	recording bool
 	closed    bool
 	bounce    [2]bounce
@@ -49,7 +49,7 @@ func (s *stream) Launch(f device.Function, l device.Launch) error {
 	if err := k.check(l); err != nil {
 		return err
 	}
-	s.last = k.doing
+	s.last = k
 	if err := s.gpu.call(func() error { return k.launch(s, l) }); err != nil {
 		return s.gpu.fail(err, k.doing)
 	}
@@ -66,26 +66,26 @@ func (s *stream) Wait(limit time.Duration) error {
 	if err := s.gpu.poll(limit, s.doing(), func() error { return queryStream(s.s) }); err != nil {
 		return err
 	}
-	s.last = ""
+	s.last = nil
 	return nil
 }
 
 // doing is what the stream is waited for.
 func (s *stream) doing() string {
-	if s.last == "" {
+	if s.last == nil {
 		return "waiting for the stream"
 	}
-	return "waiting for " + s.last + " or work before it"
+	return s.last.waiting
 }
 
 // poll looks until what query asks for is done, and ends the device after limit.
 func (g *gpu) poll(limit time.Duration, doing string, query func() error) error {
 	for began := time.Now(); ; {
-		err := g.call(query)
-		if err == nil {
+		switch err := g.call(query); err {
+		case nil:
 			return nil
-		}
-		if known := (*device.Error)(nil); errors.As(err, &known) || codeOf(err) != notReady {
+		case errNotReady:
+		default:
 			return g.fail(err, doing)
 		}
 		waited := time.Since(began)
@@ -107,7 +107,7 @@ func (s *stream) Close() error {
 		return err
 	}
 	s.closed = true
-	err := s.gpu.boundedDo(memoryLimit, "closing a stream", s.s.Destroy)
+	err := s.gpu.boundedDo(s.gpu.limits.memory, "closing a stream", s.s.Destroy)
 	for i := range s.bounce {
 		err = errors.Join(err, s.bounce[i].close(s.gpu))
 	}
