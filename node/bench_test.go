@@ -22,7 +22,7 @@ func BenchmarkLap(b *testing.B) {
 		hops = append(hops, session.Hop{Peer: n.links.self, Blocks: tcn.Range{Lo: i, Hi: i + 1}})
 	}
 	hops[2].Blocks.Hi = 4
-	if err := nodes[2].resident.load(b.Context(), nodes[2].library, tcn.Range{Lo: 2, Hi: 4}, nil); err != nil {
+	if _, err := nodes[2].resident.load(b.Context(), nodes[2].library, tcn.Range{Lo: 2, Hi: 4}, nil); err != nil {
 		b.Fatal(err)
 	}
 	gateway.gateways.route = func([]string) ([]session.Hop, error) { return hops, nil }

@@ -15,6 +15,10 @@
 //  3. A session's state, ring and slots are reserved before they are made, and
 //     are gone when its gateway's control stream is.
 //  4. Close returns when nothing of the node is left running.
+//  5. When the device fails (tcn.ErrDevice), the node's claim and every session on
+//     it end at once; the rest of the node lives on. The device is opened again,
+//     with pauses and not for ever, and serves only once it computes the golden
+//     digests. What a device cannot hold (tcn.ErrNoRoom) the node does not own.
 //
 // Limits are in limits.go.
 package node

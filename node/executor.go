@@ -16,6 +16,7 @@ type job struct {
 	stage   tcn.Stage
 	work    tcn.Work
 	results chan<- *job // buffered for all jobs a session can have; never blocks
+	lost    func(error) // told when the stage's device failed; may be nil
 
 	queued  time.Time
 	queue   time.Duration // waited
@@ -218,6 +219,9 @@ func stepBatch(batch []*job) {
 	}
 	err := batch[0].stage.Step(work)
 	took := time.Since(began)
+	if lost := batch[0].lost; err != nil && lost != nil {
+		lost(err) // all of them are of one stage
+	}
 	for _, j := range batch {
 		j.compute = took
 		if err != nil && j.work.Err == nil {

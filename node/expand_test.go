@@ -20,7 +20,7 @@ func TestExpandedModel(t *testing.T) {
 	second := startNode(t, Options{
 		Model: first.ModelCID(), Memory: 2 * first.library.tileBytes(), Bootstrap: first.Addrs(),
 	})
-	if got := second.capacity(); got != 6 {
+	if got := second.capacity(second.resident.backend()); got != 6 {
 		t.Errorf("room for two tiles is room for %d blocks, want 6", got)
 	}
 	waitReady(t, first)

@@ -36,7 +36,7 @@ func TestReleaseEndsTheLoading(t *testing.T) {
 	first := startNode(t, Options{Model: dir, Blocks: []tcn.Range{{Lo: 0, Hi: 3}}})
 	waitReady(t, first)
 	absent, present := tcn.Range{Lo: 3, Hi: 5}, tcn.Range{Lo: 0, Hi: 2}
-	n := startNode(t, Options{Model: dir, Blocks: []tcn.Range{absent}, Bootstrap: first.Addrs(), Backend: lameBackend{tcn.NewCPU(nil), absent}})
+	n := startNode(t, Options{Model: dir, Blocks: []tcn.Range{absent}, Bootstrap: first.Addrs(), Open: opens(lameBackend{tcn.NewCPU(nil), absent})})
 	n.member.Do(shardmap.Pin{Ranges: []shardmap.Range{shardmap.Range(present)}})
 	select {
 	case <-n.Ready():

@@ -25,9 +25,10 @@ type hops struct {
 	executor *executor
 	resident *resident
 	variants *variants
-	budget   int64 // bytes that sessions' states and rings may take
+	lost     func(*opening, error) // hears of a device that failed
 
 	mu       sync.Mutex
+	budget   int64 // bytes that sessions' states and rings may take
 	sessions map[hopKey]*hopSession
 	gateways map[string]*share
 	bytes    int64
@@ -41,9 +42,9 @@ type share struct {
 	bytes    int64
 }
 
-func newHops(l *links, e *executor, r *resident, v *variants, budget int64) *hops {
+func newHops(l *links, e *executor, r *resident, v *variants, lost func(*opening, error), budget int64) *hops {
 	return &hops{
-		links: l, executor: e, resident: r, variants: v, budget: budget,
+		links: l, executor: e, resident: r, variants: v, lost: lost, budget: budget,
 		sessions: map[hopKey]*hopSession{}, gateways: map[string]*share{},
 	}
 }
@@ -106,8 +107,8 @@ func (h *hops) open(ctx context.Context, in incoming, f *wire.Frame) (*hopSessio
 	if err != nil {
 		return nil, err
 	}
-	stage, unload := h.resident.acquire(worker.Blocks())
-	if stage == nil {
+	loaded, unload := h.resident.acquire(worker.Blocks())
+	if loaded == nil {
 		return nil, &session.Refusal{Code: wire.CodeNotServed, Text: "the range is not loaded"}
 	}
 	variant, forget, err := h.variants.get(ctx, open.Model, open.Soul, worker.Blocks())
@@ -117,7 +118,8 @@ func (h *hops) open(ctx context.Context, in incoming, f *wire.Frame) (*hopSessio
 	}
 	s := &hopSession{
 		hops: h, key: hopKey{f.Session, f.Hop}, epoch: f.Epoch, gateway: in.peer, control: in.stream,
-		worker: worker, stage: stage, variant: variant, release: func() { forget(); unload() },
+		worker: worker, loaded: loaded, variant: variant, release: func() { forget(); unload() },
+		lost:    func(err error) { h.lost(loaded.on, err) },
 		bytes:   h.resident.config.StateBytes(worker.Blocks()) + session.WindowBytes(h.resident.config, open),
 		results: make(chan *job, open.Window), ended: make(chan struct{}),
 	}
@@ -127,7 +129,7 @@ func (h *hops) open(ctx context.Context, in incoming, f *wire.Frame) (*hopSessio
 		s.cancel()
 		return nil, err
 	}
-	if s.state, err = stage.NewState(worker.Blocks(), int(open.Start)); err != nil {
+	if s.state, err = h.newState(s, int(open.Start)); err != nil {
 		s.end(nil)
 		h.unregister(s)
 		return nil, err
@@ -140,6 +142,22 @@ func (h *hops) open(ctx context.Context, in incoming, f *wire.Frame) (*hopSessio
 		s.end(nil) // the gateway went away; run cleans up
 	}
 	return s, nil
+}
+
+// newState makes the state of a session that is registered: from then on it is one
+// of those that fail ends.
+func (h *hops) newState(s *hopSession, start int) (tcn.State, error) {
+	if h.resident.isLost(s.loaded.on) {
+		return nil, &session.Refusal{Code: wire.CodeStage, Text: errNoDevice.Error()}
+	}
+	state, err := s.loaded.stage.NewState(s.worker.Blocks(), start)
+	switch {
+	case errors.Is(err, tcn.ErrDevice):
+		h.lost(s.loaded.on, err)
+	case errors.Is(err, tcn.ErrNoRoom):
+		err = &session.Refusal{Code: wire.CodeNoMemory, Text: err.Error()}
+	}
+	return state, err
 }
 
 // register reserves the session's place and memory. The error is a
@@ -211,6 +229,25 @@ func (h *hops) rows(in incoming, attach *wire.Frame) {
 	}
 }
 
+// setBudget sets the bytes that sessions' states and rings may take.
+func (h *hops) setBudget(bytes int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.budget = bytes
+}
+
+// fail ends every session on a device that failed. It does not wait: a gateway may
+// be slow to hear.
+func (h *hops) fail(on *opening, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.sessions {
+		if s.loaded.on == on { // open, so close waits for more than this one
+			h.running.Go(func() { s.end(&session.Refusal{Code: wire.CodeStage, Text: err.Error()}) })
+		}
+	}
+}
+
 // close ends every session and waits for them.
 func (h *hops) close() {
 	h.mu.Lock()
@@ -233,10 +270,11 @@ type hopSession struct {
 	epoch   uint32
 	gateway string
 	control stream
-	stage   tcn.Stage
+	loaded  *loadedRange
 	state   tcn.State
 	variant *tcn.Variant
-	release func() // gives the stage and the variant back
+	lost    func(error) // hears that the device of loaded failed
+	release func()      // gives the stage and the variant back
 	bytes   int64
 	results chan *job // one place for each row in flight
 	idle    *time.Timer
@@ -333,7 +371,8 @@ func (s *hopSession) arrived(peer string, f *wire.Frame) {
 		case session.Compute:
 			s.idle.Reset(idleTimeout)
 			j := &job{
-				stage: s.stage, results: s.results,
+				stage: s.loaded.stage, results: s.results,
+				lost: s.lost,
 				work: tcn.Work{State: s.state, Variant: s.variant, Rows: effect.Rows},
 			}
 			switch done := s.hops.executor.submit(j); {
@@ -433,6 +472,6 @@ func (s *hopSession) free() {
 			waiting = false
 		}
 	}
-	_ = s.state.Close() // a state of the CPU has nothing to lose
+	_ = s.state.Close() // nothing of it is wanted any more
 	s.hops.unregister(s)
 }

@@ -113,7 +113,7 @@ func (s gatedStage) NewState(r tcn.Range, start int) (tcn.State, error) {
 func TestRowsBeforeTheStateIsThere(t *testing.T) {
 	gate := new(sync.RWMutex)
 	n := startNode(t, Options{
-		Model: seededFolder(t, sixBlocks), Offline: true, Backend: gatedBackend{tcn.NewCPU(nil), gate},
+		Model: seededFolder(t, sixBlocks), Offline: true, Open: opens(gatedBackend{tcn.NewCPU(nil), gate}),
 	})
 	waitReady(t, n)
 	gate.Lock()
@@ -260,7 +260,7 @@ func TestIdle(t *testing.T) {
 		}
 		<-n.Ready()
 		l := newLinks("slow", nil) // where the rows come back
-		n.hops = newHops(l, n.executor, n.resident, n.variants, stateBytesDefault)
+		n.hops = newHops(l, n.executor, n.resident, n.variants, n.deviceLost, stateBytesDefault)
 		go func() { _, _ = io.Copy(io.Discard, (<-l.local).stream) }() // till the session ends
 		c := callerOf(n, "slow", 1)
 		control, _ := c.open(t, nil)

@@ -26,8 +26,7 @@ func (n *Node) join(ctx context.Context) error {
 			if err == nil {
 				close(n.ready)
 			} else if n.ctx.Err() == nil {
-				n.failed = err
-				n.cancel()
+				n.fail(err)
 			}
 		})
 		return nil
@@ -40,18 +39,10 @@ func (n *Node) join(ctx context.Context) error {
 		return err
 	}
 	n.member.Do(shardmap.Speed{FreeSlots: sessionsPerNode})
-	owns := true
-	switch capacity := n.capacity(); {
-	case len(n.options.Blocks) > 0:
-		ranges := make([]shardmap.Range, len(n.options.Blocks))
-		for i, r := range n.options.Blocks {
-			ranges[i] = shardmap.Range(r)
-		}
-		n.member.Do(shardmap.Pin{Ranges: ranges})
-	default:
-		n.member.Do(shardmap.Seek{CapacityBlocks: capacity})
-		owns = capacity > 0
-	}
+	wish := n.wish(n.resident.backend())
+	n.member.Do(wish)
+	seek, chooses := wish.(shardmap.Seek)
+	owns := !chooses || seek.CapacityBlocks > 0
 	if !owns {
 		close(n.ready)
 	}
@@ -62,10 +53,30 @@ func (n *Node) join(ctx context.Context) error {
 	return nil
 }
 
-// capacity is how many blocks the node may choose to own. Blocks of one tile take
-// its memory once: a node that has room for every tile has room for every block.
-func (n *Node) capacity() int {
+// wish is what the node asks of the shard map: the blocks it was told to own, or
+// to choose some.
+func (n *Node) wish(b tcn.Backend) shardmap.Event {
+	if len(n.options.Blocks) == 0 {
+		return shardmap.Seek{CapacityBlocks: n.capacity(b)}
+	}
+	ranges := make([]shardmap.Range, len(n.options.Blocks))
+	for i, r := range n.options.Blocks {
+		ranges[i] = shardmap.Range(r)
+	}
+	return shardmap.Pin{Ranges: ranges}
+}
+
+// capacity is how many blocks the node may choose to own. In the machine's memory
+// blocks of one tile take its memory once: a node that has room for every tile has
+// room for every block. A device with memory of its own holds a copy of each.
+func (n *Node) capacity(b tcn.Backend) int {
 	budget := n.options.Memory
+	if m, ok := b.(tcn.Memory); ok && m.WeightBytes() > 0 {
+		if budget < 0 || budget > m.WeightBytes() {
+			budget = m.WeightBytes()
+		}
+		return int(min(budget/n.library.blockBytes(), int64(n.library.config.Blocks())))
+	}
 	if budget < 0 {
 		budget = int64(memory.TotalMemory() / 2)
 	}
@@ -120,6 +131,9 @@ func (n *Node) follow(owns bool) {
 				continue
 			}
 			delete(loads, l.blocks)
+			if n.resident.stage(l.blocks) == nil { // the device failed meanwhile
+				continue
+			}
 			n.member.Do(shardmap.Loaded{Ranges: []shardmap.Range{shardmap.Range(l.blocks)}})
 		case <-changed:
 		}
@@ -130,6 +144,9 @@ func (n *Node) follow(owns bool) {
 func (n *Node) load(r tcn.Range, loads map[tcn.Range]*loading, loaded chan<- *loading) {
 	ctx, cancel := context.WithCancel(n.ctx)
 	l := &loading{blocks: r, cancel: cancel}
+	if before := loads[r]; before != nil { // on a device that failed since
+		before.cancel()
+	}
 	loads[r] = l
 	n.running.Go(func() {
 		defer cancel()
@@ -155,11 +172,12 @@ func (n *Node) unload(r tcn.Range, loads map[tcn.Range]*loading) {
 	n.log.Info("blocks given up", "lo", r.Lo, "hi", r.Hi)
 }
 
-// serves reports whether this node's claim says that it serves what it owns.
+// serves reports whether this node's claim says that it serves what it owns, be it
+// nothing after all.
 func (n *Node) serves() bool {
 	for _, seen := range n.member.View() {
 		if seen.Self {
-			return seen.Claim.State == shardmap.Serving && len(seen.Claim.Ranges) > 0
+			return seen.Claim.State == shardmap.Serving && (len(seen.Claim.Ranges) > 0 || n.device.ownsNothing())
 		}
 	}
 	return false
@@ -169,7 +187,11 @@ func (n *Node) serves() bool {
 // small parameters and the default Soul's slices too. A node that serves may be the
 // last that has them, and nobody wants to wait for them with the first prompt.
 func (n *Node) bring(ctx context.Context, r tcn.Range) error {
-	if err := n.resident.load(ctx, n.library, r, nil); err != nil {
+	on, err := n.resident.load(ctx, n.library, r, nil)
+	if errors.Is(err, tcn.ErrDevice) {
+		n.deviceLost(on, err)
+	}
+	if err != nil {
 		return err
 	}
 	var soul []byte
@@ -189,16 +211,23 @@ func (n *Node) bring(ctx context.Context, r tcn.Range) error {
 }
 
 // loadUntilDone makes a range resident, trying again until ctx ends: a peer that
-// has the tiles may be on its way.
+// has the tiles may be on its way. A device that failed or is full is not one that
+// trying again would help; who is told of it goes on from there.
 func (n *Node) loadUntilDone(ctx context.Context, r tcn.Range) bool {
 	began := time.Now()
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := n.bring(ctx, r)
+		if errors.Is(err, tcn.ErrDevice) || errors.Is(err, errNoDevice) || errors.Is(err, tcn.ErrNoRoom) {
+			return struct{}{}, backoff.Permanent(err)
+		}
 		if err != nil && ctx.Err() == nil {
 			n.log.Warn("blocks not loaded yet", "lo", r.Lo, "hi", r.Hi, "error", err)
 		}
 		return struct{}{}, err
 	}, backoff.WithMaxElapsedTime(0))
+	if errors.Is(err, tcn.ErrNoRoom) && ctx.Err() == nil {
+		n.noRoom(r, err)
+	}
 	if err != nil {
 		return false
 	}
@@ -264,7 +293,7 @@ func (n *Node) route(avoid []string) ([]session.Hop, error) {
 	if n.member == nil {
 		all := n.library.config.All()
 		if n.resident.stage(all) == nil {
-			return nil, fmt.Errorf("%w: blocks %d-%d are still loading", session.ErrUncovered, all.Lo, all.Hi)
+			return nil, fmt.Errorf("%w: blocks %d-%d %s", session.ErrUncovered, all.Lo, all.Hi, n.device.whyNot())
 		}
 		return []session.Hop{{Peer: n.links.self, Blocks: all}}, nil
 	}

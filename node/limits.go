@@ -20,8 +20,8 @@ const (
 	// stateShare is the part of the state budget that one gateway may fill.
 	stateShare = 4 // a quarter
 
-	// stateBytesDefault is the memory for sessions' rings when the node is not
-	// told otherwise.
+	// stateBytesDefault is the memory for sessions' rings when the device does
+	// not say what it has for them.
 	stateBytesDefault = 4 << 30
 
 	// firstFrameTimeout bounds the wait for a new stream's first frame.
@@ -49,6 +49,16 @@ const (
 	// a stop sequence held back.
 	piecesQueued = 1024
 	piecesPerLap = session.StopBytes
+)
+
+const (
+	// deviceTries bounds how often a lost device is opened again, with pauses of
+	// devicePause, twice that, and so on up to devicePauseMost: some minutes in
+	// all. One that then worked for deviceProven may fail as often again.
+	deviceTries     = 10
+	devicePause     = 500 * time.Millisecond
+	devicePauseMost = time.Minute
+	deviceProven    = 10 * time.Minute
 )
 
 const (

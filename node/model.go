@@ -70,6 +70,9 @@ func (l *library) tileBytes() int64 {
 	return size + fileSlack
 }
 
+// blockBytes is what one block takes on a device with memory of its own.
+func (l *library) blockBytes() int64 { return max(1, l.tileBytes()-fileSlack) }
+
 // distinctTiles is how many tiles the Genome is made of.
 func (l *library) distinctTiles() int {
 	distinct := make(map[cid.Cid]struct{}, len(l.genome.Tiles))
@@ -138,106 +141,6 @@ func closeAll(closers []io.Closer, err error) error {
 	}
 	return err
 }
-
-// resident is the ranges loaded on this node's device.
-type resident struct {
-	config  tcn.Config
-	backend tcn.Backend
-
-	mu     sync.Mutex
-	loaded []*loadedRange
-}
-
-type loadedRange struct {
-	stage    tcn.Stage
-	closers  []io.Closer
-	users    int  // sessions
-	unloaded bool // to be closed by the last of them
-}
-
-// stage returns the loaded stage that holds all of r, or nil.
-func (s *resident) stage(r tcn.Range) tcn.Stage {
-	stage, release := s.acquire(r)
-	release()
-	return stage
-}
-
-// acquire returns the loaded stage that holds all of r, or nil, and a function
-// that gives it back: till then its memory stays.
-func (s *resident) acquire(r tcn.Range) (tcn.Stage, func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range s.loaded {
-		if l.stage.Range().Contains(r) {
-			l.users++
-			return l.stage, func() { s.release(l) }
-		}
-	}
-	return nil, func() {}
-}
-
-func (s *resident) release(l *loadedRange) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l.users--
-	l.closeUnused()
-}
-
-// closeUnused frees what was unloaded and nobody uses. The caller holds the lock.
-func (l *loadedRange) closeUnused() {
-	if l.unloaded && l.users == 0 {
-		_ = l.stage.Close() // of a CPU: nothing to lose
-		_ = closeAll(l.closers, nil)
-	}
-}
-
-// unload forgets every loaded range within r; sessions keep what they use.
-func (s *resident) unload(r tcn.Range) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.loaded = slices.DeleteFunc(s.loaded, func(l *loadedRange) bool {
-		if !r.Contains(l.stage.Range()) {
-			return false
-		}
-		l.unloaded = true
-		l.closeUnused()
-		return true
-	})
-}
-
-// ranges lists what is loaded.
-func (s *resident) ranges() []tcn.Range {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var ranges []tcn.Range
-	for _, l := range s.loaded {
-		ranges = append(ranges, l.stage.Range())
-	}
-	slices.SortFunc(ranges, func(a, b tcn.Range) int { return a.Lo - b.Lo })
-	return ranges
-}
-
-// load makes r resident.
-func (s *resident) load(ctx context.Context, l *library, r tcn.Range, progress content.Progress) error {
-	if s.stage(r) != nil {
-		return nil
-	}
-	blocks, closers, err := l.tiles(ctx, r, progress)
-	if err != nil {
-		return err
-	}
-	stage, err := s.backend.Load(l.config, r, blocks)
-	if err != nil {
-		return closeAll(closers, err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.loaded = append(s.loaded, &loadedRange{stage: stage, closers: closers})
-	return nil
-}
-
-// close unloads everything; nothing may be computing any more.
-func (s *resident) close() { s.unload(s.config.All()) }
 
 // variants loads and shares what sessions add to the Genome: small parameters
 // and Souls, by (Model, Soul, range).

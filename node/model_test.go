@@ -77,9 +77,15 @@ func TestUnloadedRangeIsKeptWhileUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := &countingCloser{}
-	s := &resident{config: sixBlocks, loaded: []*loadedRange{{stage: stage, closers: []io.Closer{files}}}}
+	s := &resident{config: sixBlocks}
+	s.use(tcn.NewCPU(nil))
+	on, err := s.enter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.loaded = []*loadedRange{{on: on, stage: stage, closers: []io.Closer{files}}}
 	used, release := s.acquire(tcn.Range{Lo: 3, Hi: 4})
-	if used != stage {
+	if used == nil || used.stage != stage {
 		t.Fatal("not found")
 	}
 	s.unload(tcn.Range{Lo: 3, Hi: 4}) // only a part
@@ -90,11 +96,14 @@ func TestUnloadedRangeIsKeptWhileUsed(t *testing.T) {
 	if s.stage(r) != nil || len(s.ranges()) != 0 {
 		t.Error("still there")
 	}
-	if _, err := used.NewState(r, 0); err != nil || files.closed != 0 {
+	if _, err := used.stage.NewState(r, 0); err != nil || files.closed != 0 {
 		t.Errorf("closed in use: %v", err)
 	}
 	release()
-	if _, err := used.NewState(r, 0); err == nil || files.closed != 1 {
+	if _, err := used.stage.NewState(r, 0); err == nil || files.closed != 1 {
 		t.Errorf("files closed %d times, %v", files.closed, err)
+	}
+	if on.inUse != 0 {
+		t.Errorf("%d uses of the device are left", on.inUse)
 	}
 }

@@ -37,7 +37,9 @@ type Node struct {
 	began   time.Time
 
 	pool     *kernel.Pool // its own; nil when the caller brought one
-	host     *p2p.Host    // nil: offline
+	compute  *tcn.Compute // the processor
+	device   *deviceHealth
+	host     *p2p.Host // nil: offline
 	store    *content.Store
 	library  *library
 	resident *resident
@@ -50,12 +52,13 @@ type Node struct {
 	server   *api.Server     // nil: no API
 	watchers watchers
 
-	ready   chan struct{}
-	ctx     context.Context // ends at Close
-	cancel  context.CancelFunc
-	running sync.WaitGroup
-	failed  error        // why an offline node ended before Ready; set before ctx ends
-	close   func() error // runs once
+	ready    chan struct{}
+	ctx      context.Context // ends at Close
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	failed   error // why the node ended by itself; set once, before ctx ends
+	failOnce sync.Once
+	close    func() error // runs once
 }
 
 // Start starts a node and returns when its Model's manifests and ends are here,
@@ -189,25 +192,26 @@ func (n *Node) checkBlocks() error {
 // openStage readies the device, the hop side and the gateway side, and begins to
 // take streams.
 func (n *Node) openStage(ends *tcn.Ends) error {
-	compute := n.options.Compute
-	if compute == nil {
+	if n.compute = n.options.Compute; n.compute == nil {
 		n.pool = kernel.NewPool(0)
-		compute = &tcn.Compute{Kernels: kernel.Best(), Pool: n.pool}
+		n.compute = &tcn.Compute{Kernels: kernel.Best(), Pool: n.pool}
 	}
-	backend := n.options.Backend
-	if backend == nil {
-		backend = tcn.NewCPU(compute)
+	// The ends stay on the processor, whatever computes the blocks.
+	if err := tcn.SelfCheckCompute(n.compute); err != nil {
+		return fmt.Errorf("this processor computes other numbers than it should, so it may not serve: %w", err)
 	}
-	// A device that computes anything else must not serve a single row.
-	if err := tcn.SelfCheck(backend); err != nil {
-		return fmt.Errorf("%s computes other numbers than it should, so it may not serve: %w", backend.Name(), err)
+	backend, err := n.openDevice()
+	if err != nil {
+		return err
 	}
-	n.resident = &resident{config: n.library.config, backend: backend}
+	n.device = newDeviceHealth(backend.Name())
+	n.resident = &resident{config: n.library.config}
+	n.resident.use(backend)
 	n.variants = newVariants(n.library)
 	n.executor = newExecutor()
-	n.hops = newHops(n.links, n.executor, n.resident, n.variants, stateBytesDefault)
+	n.hops = newHops(n.links, n.executor, n.resident, n.variants, n.deviceLost, stateBudget(backend))
 	n.gateways = &gateways{
-		links: n.links, library: n.library, ends: ends.WithCompute(compute),
+		links: n.links, library: n.library, ends: ends.WithCompute(n.compute),
 		route: n.route, chunk: n.options.Chunk, open: map[wire.SessionID]*Generation{},
 	}
 	n.running.Go(func() {
@@ -271,8 +275,9 @@ func (n *Node) Logits(ctx context.Context, r session.Request) ([256]float32, err
 // Ready is closed when the node serves what it owns.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
-// Done is closed when the node begins to close, which an offline node does by
-// itself when blocks of its Model are not here: Close then says which.
+// Done is closed when the node begins to close. It does so by itself when an
+// offline node lacks blocks of its Model, or when blocks it was told to own do not
+// fit its device: Close then says which.
 func (n *Node) Done() <-chan struct{} { return n.ctx.Done() }
 
 // Peer is this node's peer ID; "" offline.
@@ -353,7 +358,7 @@ func (n *Node) shutDown() error {
 	errs = append(errs, n.failed)
 	if n.variants != nil {
 		n.variants.close()
-		n.resident.close()
+		errs = append(errs, n.resident.close())
 	}
 	n.pool.Close()
 	if n.options.Data == "" && n.data != "" {

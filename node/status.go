@@ -49,6 +49,13 @@ func (n *Node) registerMetrics(registry *prometheus.Registry) {
 		}
 		return float64(blocks)
 	})
+	counter("zetagrid_device_failures_total", "Times the device failed.", func() float64 { return float64(n.device.status().Failures) })
+	gauge("zetagrid_device_working", "Whether the device computes: 0 while it is lost.", func() float64 {
+		if n.device.status().State == api.DeviceWorking {
+			return 1
+		}
+		return 0
+	})
 	gauge("zetagrid_blocks_missing", "Fractal Blocks that no node serves.", func() float64 {
 		missing := 0
 		for _, span := range n.Status().Missing {
@@ -83,11 +90,15 @@ func (g grid) Models() []api.Model {
 
 // Status is the grid as this node sees it now.
 func (n *Node) Status() api.Status {
-	s := api.Status{Self: n.Peer(), Model: n.ModelCID(), Blocks: n.library.config.Blocks()}
+	s := api.Status{Self: n.Peer(), Model: n.ModelCID(), Blocks: n.library.config.Blocks(), Device: n.device.status()}
 	covered := make([]bool, s.Blocks)
 	if n.member == nil {
 		loaded := n.resident.ranges()
-		s.Nodes = []api.Node{describe("", loaded, "serving")}
+		state := shardmap.Serving
+		if s.Device.State != api.DeviceWorking {
+			state = shardmap.Failed
+		}
+		s.Nodes = []api.Node{describe("", loaded, state.String())}
 		mark(covered, loaded)
 	} else {
 		for _, seen := range n.member.View() {

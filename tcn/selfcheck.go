@@ -25,16 +25,24 @@ const (
 
 // SelfCheck reports an [ErrDigest] unless b computes the golden digests. Every
 // backend runs it when it starts or returns after a failure: some milliseconds.
-func SelfCheck(b Backend) error {
+func SelfCheck(b Backend) error { return selfCheck(b, nil) }
+
+// SelfCheckCompute is [SelfCheck] of the CPU's backend with c, whose logits are
+// computed with c too: what a machine needs that embeds bytes and computes logits,
+// also when another device computes its blocks.
+func SelfCheckCompute(c *Compute) error { return selfCheck(NewCPU(c), c) }
+
+// selfCheck checks a backend, and the ends with head; nil is the portable kernels.
+func selfCheck(b Backend, head *Compute) error {
 	for _, suite := range []struct {
-		name   string
-		digest func(Backend) (string, error)
-		want   string
+		name    string
+		configs []Config
+		want    string
 	}{
-		{"float32", Digest, GoldenDigest},
-		{"2-bit", DigestQ2, GoldenDigestQ2},
+		{"float32", checkConfigs(), GoldenDigest},
+		{"2-bit", checkConfigsQ2(), GoldenDigestQ2},
 	} {
-		got, err := suite.digest(b)
+		got, err := digest(b, head, suite.configs)
 		if err != nil {
 			return fmt.Errorf("self-check of %s, %s weights: %w", b.Name(), suite.name, err)
 		}
@@ -47,15 +55,15 @@ func SelfCheck(b Backend) error {
 
 // Digest is the SHA-256, in hexadecimal, of the logits b computes over a fixed
 // suite of seeded models and rows, as little-endian float32.
-func Digest(b Backend) (string, error) { return digest(b, checkConfigs()) }
+func Digest(b Backend) (string, error) { return digest(b, nil, checkConfigs()) }
 
 // DigestQ2 is [Digest] of a suite of models with 2-bit matrices.
-func DigestQ2(b Backend) (string, error) { return digest(b, checkConfigsQ2()) }
+func DigestQ2(b Backend) (string, error) { return digest(b, nil, checkConfigsQ2()) }
 
-func digest(b Backend, suite []Config) (string, error) {
+func digest(b Backend, head *Compute, suite []Config) (string, error) {
 	hash := sha256.New()
 	for _, c := range suite {
-		logits, err := checkLogits(b, c)
+		logits, err := checkLogits(b, head, c)
 		if err != nil {
 			return "", fmt.Errorf("%s cell, %s: %w", c.Cell, c.State, err)
 		}
@@ -106,7 +114,7 @@ const (
 )
 
 // checkLogits is the logits after every row of the suite's text.
-func checkLogits(b Backend, c Config) ([]float32, error) {
+func checkLogits(b Backend, head *Compute, c Config) ([]float32, error) {
 	all := c.All()
 	blocks := make([]*Block, 0, all.Len())
 	variant := &Variant{Range: all, Souls: []SoulTerm{{Weight: 0.75}}}
@@ -128,6 +136,9 @@ func checkLogits(b Backend, c Config) ([]float32, error) {
 	ends, err := NewEnds(c, emb, pos, normF)
 	if err != nil {
 		return nil, err
+	}
+	if head != nil {
+		ends = ends.WithCompute(head)
 	}
 	stage, err := b.Load(c, all, blocks)
 	if err != nil {

@@ -234,5 +234,30 @@ func TestSelfCheckFindsLies(t *testing.T) {
 		if err := SelfCheck(b); !errors.Is(err, ErrDigest) {
 			t.Errorf("%s passes: error %v", name, err)
 		}
+		if err := SelfCheckCompute(b.(cpu).compute); !errors.Is(err, ErrDigest) {
+			t.Errorf("%s passes as what a gateway computes with: error %v", name, err)
+		}
+	}
+}
+
+// TestSelfCheckComputeTriesTheHead: the blocks may be computed elsewhere, bytes are
+// embedded and logits computed here.
+func TestSelfCheckComputeTriesTheHead(t *testing.T) {
+	if err := SelfCheckCompute(&Compute{Kernels: kernel.Best()}); err != nil {
+		t.Fatal(err)
+	}
+	honest, set := kernel.Portable(), kernel.Portable()
+	set.MatMul = func(y, x, w []float32, n, rows, cols, lo, hi int) {
+		honest.MatMul(y, x, w, n, rows, cols, lo, hi)
+		if rows == VocabSize { // no matrix of the suite's blocks
+			y[255]++
+		}
+	}
+	wrong := &Compute{Kernels: set}
+	if err := SelfCheck(NewCPU(wrong)); err != nil {
+		t.Errorf("the blocks are right: error %v", err)
+	}
+	if err := SelfCheckCompute(wrong); !errors.Is(err, ErrDigest) {
+		t.Errorf("a wrong head passes: error %v", err)
 	}
 }

@@ -49,7 +49,7 @@ func (c *gridStatusCmd) Run(ctx context.Context, s *streams) error {
 	if !status.Covered {
 		covered = "missing " + spanList(status.Missing)
 	}
-	if _, err := fmt.Fprintf(s.out, "model %s\n%d blocks, %s\n\n", status.Model, status.Blocks, covered); err != nil {
+	if _, err := fmt.Fprintf(s.out, "model %s\n%d blocks, %s\n%s\n", status.Model, status.Blocks, covered, deviceLine(status.Device)); err != nil {
 		return err
 	}
 	var rows []table.Row
@@ -58,6 +58,21 @@ func (c *gridStatusCmd) Run(ctx context.Context, s *streams) error {
 	}
 	s.printTable(table.Row{"peer", "blocks", "state"}, rows)
 	return nil
+}
+
+// deviceLine says how the device of the node that answers is, if the node says.
+func deviceLine(d *api.Device) string {
+	if d == nil {
+		return ""
+	}
+	line := fmt.Sprintf("device of this node: %s, %s", d.Name, strings.ReplaceAll(string(d.State), "_", " "))
+	if d.Failures > 0 {
+		line += fmt.Sprintf(", failed %d times", d.Failures)
+	}
+	if d.Error != "" {
+		line += ": " + d.Error
+	}
+	return line + "\n"
 }
 
 // self marks the node that answers.

@@ -65,6 +65,29 @@ type Status struct {
 	Covered bool   `json:"covered"` // whether serving nodes cover all of them
 	Missing []Span `json:"missing"` // what they do not cover; never null
 	Nodes   []Node `json:"nodes"`   // every node known, this one included; never null
+
+	Device *Device `json:"device,omitempty"` // of the node that answers; nil: not known
+}
+
+// DeviceState says whether a device computes.
+type DeviceState string
+
+// States of a device. The list only grows.
+const (
+	// DeviceWorking: it computes.
+	DeviceWorking DeviceState = "working"
+	// DeviceLost: it failed, and is tried again.
+	DeviceLost DeviceState = "lost"
+	// DeviceGivenUp: it failed, and is not tried any more till the node starts anew.
+	DeviceGivenUp DeviceState = "given_up"
+)
+
+// Device is what computes the blocks of a node.
+type Device struct {
+	Name     string      `json:"name"` // as in "cpu/avx512"
+	State    DeviceState `json:"state"`
+	Error    string      `json:"error,omitempty"` // why it does not work, or holds no blocks
+	Failures int         `json:"failures"`        // since the node started
 }
 
 // Node is one peer's claim.

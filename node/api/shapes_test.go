@@ -28,6 +28,7 @@ func TestShapes(t *testing.T) {
 			{Peer: "peer-a", Blocks: Span{0, 2}, Ranges: []Span{{0, 2}}, State: "serving", Addrs: []string{"/ip4/127.0.0.1/udp/1/quic-v1"}, Speed: 250.5, LeaseMS: 3000},
 			{Peer: "peer-b", State: "joining"},
 		},
+		Device: &Device{Name: "cuda/H100", State: DeviceLost, Error: "tcn: device failed: hung", Failures: 2},
 	}}
 	uncovered := &double{refuse: fmt.Errorf("%w: 2 to 4", session.ErrUncovered), status: grid.status}
 	late := &double{answer: grid.answer, fail: fmt.Errorf("%w: peer-b", session.ErrHopLost), failAt: 1}

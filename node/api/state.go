@@ -52,14 +52,20 @@ func (h *handler) status(w http.ResponseWriter, r *http.Request) {
 
 // healthReply is the answer of /healthz.
 type healthReply struct {
-	Status  string `json:"status"`  // "ok": the process answers
-	Covered bool   `json:"covered"` // whether a prompt would find a chain now
+	Status  string `json:"status"`           // "ok": the process answers
+	Covered bool   `json:"covered"`          // whether a prompt would find a chain now
+	Device  string `json:"device,omitempty"` // whether the node's device computes: a DeviceState
 }
 
 // health answers 200 while the process lives. A grid with a hole is no reason
 // to restart a node, so covered is told and not judged.
 func (h *handler) health(w http.ResponseWriter, r *http.Request) {
-	h.answer(w, r, http.StatusOK, healthReply{Status: "ok", Covered: h.grid.Status().Covered})
+	status := h.grid.Status()
+	reply := healthReply{Status: "ok", Covered: status.Covered}
+	if status.Device != nil {
+		reply.Device = string(status.Device.State)
+	}
+	h.answer(w, r, http.StatusOK, reply)
 }
 
 // statusEvent is the kind of the first event of /api/v1/events; its data is a

@@ -154,11 +154,19 @@ func (w *Worker) Step(in Input) []Effect {
 		return []Effect{compute}
 	case Computed:
 		if in.Err != nil {
-			return w.refuse(refuse(wire.CodeStage, "%v", in.Err))
+			return w.refuse(refuse(stageCode(in.Err), "%v", in.Err))
 		}
 		return w.computed(in)
 	}
 	return nil
+}
+
+// stageCode is the refusal for an error of a stage.
+func stageCode(err error) wire.Code {
+	if errors.Is(err, tcn.ErrNoRoom) {
+		return wire.CodeNoMemory
+	}
+	return wire.CodeStage
 }
 
 func (w *Worker) refuse(r *Refusal) []Effect {

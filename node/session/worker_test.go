@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/zetagrid/zetagrid/node/wire"
@@ -154,5 +155,20 @@ func rowsFrame(position, count, done int) *wire.Frame {
 			Rows: uint32(count), Position: uint64(position), Done: uint64(done), Want: 1 << 40,
 		},
 		Body: make([]byte, count*256*4),
+	}
+}
+
+// TestStageErrors: what a stage says of a Work ends the session with its code.
+func TestStageErrors(t *testing.T) {
+	for err, want := range map[error]wire.Code{
+		fmt.Errorf("%w: hung", tcn.ErrDevice):   wire.CodeStage,
+		fmt.Errorf("%w: a Soul", tcn.ErrNoRoom): wire.CodeNoMemory,
+		tcn.ErrNotFinite:                        wire.CodeStage,
+	} {
+		effects := (&Worker{}).Step(Computed{Err: err})
+		refuse, ok := effects[0].(Refuse)
+		if !ok || refuse.Refusal.Code != want {
+			t.Errorf("%v: %+v, want %v", err, effects, want)
+		}
 	}
 }
