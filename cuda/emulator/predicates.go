@@ -222,10 +222,11 @@ func runSelect(w *warp, in *instruction, active uint32) {
 	}
 	for m := active; m != 0; m &= m - 1 {
 		i := bits.TrailingZeros32(m)
-		d[i] = b[i]
+		v := b[i] // d may be a
 		if p>>i&1 != 0 {
-			d[i] = a[i]
+			v = a[i]
 		}
+		d[i] = v
 	}
 }
 
