@@ -47,7 +47,7 @@ func (s *stage) reserve(o *outfit) error {
 	if grown.memory, err = b.allocate(a.bytes); err == nil {
 		before := s.low
 		s.low = grown
-		err = errors.Join(s.graphs.drop(), before.give(b), b.stream.Fill(grown.memory, 0, a.bytes))
+		err = errors.Join(s.graphs.drop(), before.give(b)) // nothing runs that names it
 	}
 	return b.typed(err, s.where("room for the terms of Souls"))
 }

@@ -185,6 +185,9 @@ func (s *stage) end() error {
 // survives ends the stage.
 func (s *stage) failed(err error) error {
 	b := s.backend
+	if errors.Is(err, tcn.ErrDevice) {
+		return err // typed where it arose
+	}
 	if device.Fatal(err) {
 		return b.typed(err, s.where("step"))
 	}

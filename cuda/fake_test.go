@@ -1,0 +1,357 @@
+package cuda
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/zetagrid/zetagrid/cuda/device"
+)
+
+// fake is a device that computes kernels by name with package tcn/kernel: what the
+// host asks for, without what a kernel's code does with it. It does work only when
+// waited for, so that host memory touched too early shows; its memory begins as
+// junk, its addresses are never used twice, and every access is checked.
+type fake struct {
+	memory, free int64
+
+	mu          sync.Mutex
+	allocations []allocation // ascending
+	next        device.Pointer
+	pinned      [][]byte
+	open        int // streams and graphs
+	closed      bool
+
+	calls    map[string]int
+	count    int   // calls that can fail
+	failAt   int   // the call that fails, from 0; -1: none
+	failKind error // what it fails with
+	late     bool  // it fails when waited for, if it can
+	lost     error
+
+	busy atomic.Int32
+}
+
+// junk is what is in memory that nobody wrote.
+var junk = bytes.Repeat([]byte{0xA5}, 1<<16)
+
+type allocation struct {
+	at   device.Pointer
+	data []byte
+}
+
+func newFake(memory int64) *fake {
+	return &fake{memory: memory, free: memory, next: 1 << 32, failAt: -1, calls: map[string]int{}}
+}
+
+func (f *fake) Info() device.Info {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return device.Info{Name: "Fake", Memory: f.memory, Free: f.free, Major: 9}
+}
+
+// call counts a call and says how it fails. Async ones may fail later.
+func (f *fake) call(name string, async bool) (now error, later error) {
+	if f.lost != nil {
+		return f.lost, nil
+	}
+	f.calls[name]++
+	f.count++
+	if f.count-1 != f.failAt {
+		return nil, nil
+	}
+	err := &device.Error{Kind: f.failKind, Code: 700, Name: "Injected", Doing: name}
+	if async && f.late {
+		return nil, err
+	}
+	if device.Fatal(err) {
+		f.lost = err
+	}
+	return err, nil
+}
+
+// alone notes a call that must not run beside another.
+func (f *fake) alone() func() {
+	if f.busy.Add(1) > 1 {
+		panic("two goroutines use the device")
+	}
+	return func() { f.busy.Add(-1) }
+}
+
+func (f *fake) Allocate(bytes int64) (device.Pointer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err, _ := f.call("allocate", false); err != nil {
+		return 0, err
+	}
+	if bytes < 1 {
+		panic("allocation of nothing")
+	}
+	if bytes > f.free {
+		return 0, &device.Error{Kind: device.ErrOutOfMemory, Doing: fmt.Sprintf("allocation of %d bytes", bytes)}
+	}
+	a := allocation{f.next, make([]byte, bytes)}
+	for left := a.data; len(left) > 0; left = left[min(len(left), len(junk)):] {
+		copy(left, junk)
+	}
+	f.free -= bytes
+	f.next += device.Pointer((bytes+511)/256*256 + 4096)
+	f.allocations = append(f.allocations, a)
+	return a.at, nil
+}
+
+func (f *fake) Free(p device.Pointer) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.IndexFunc(f.allocations, func(a allocation) bool { return a.at == p })
+	if i < 0 {
+		panic("free of what is not allocated")
+	}
+	f.free += int64(len(f.allocations[i].data))
+	f.allocations = slices.Delete(f.allocations, i, i+1)
+	if f.lost != nil {
+		return f.lost
+	}
+	return nil
+}
+
+func (f *fake) Pinned(bytes int) ([]byte, error) {
+	defer f.alone()()
+	if err, _ := f.call("pinned", false); err != nil {
+		return nil, err
+	}
+	b := make([]byte, bytes)
+	f.pinned = append(f.pinned, b)
+	return b, nil
+}
+
+func (f *fake) Unpin(b []byte) error {
+	defer f.alone()()
+	i := slices.IndexFunc(f.pinned, func(p []byte) bool { return unsafe.SliceData(p) == unsafe.SliceData(b) })
+	if i < 0 {
+		panic("unpin of what is not pinned")
+	}
+	f.pinned = slices.Delete(f.pinned, i, i+1)
+	return f.lost
+}
+
+func (f *fake) Load([]byte) (device.Module, error) {
+	defer f.alone()()
+	err, _ := f.call("load", false)
+	return fakeModule{}, err
+}
+
+type fakeModule struct{}
+
+func (fakeModule) Function(name string) (device.Function, error) { return fakeFunction(name), nil }
+
+type fakeFunction string
+
+func (f fakeFunction) Name() string { return string(f) }
+
+func (f *fake) NewStream() (device.Stream, error) {
+	defer f.alone()()
+	if err, _ := f.call("stream", false); err != nil {
+		return nil, err
+	}
+	f.open++
+	return &fakeStream{f: f}, nil
+}
+
+func (f *fake) Close() error {
+	defer f.alone()()
+	f.closed = true
+	return nil
+}
+
+// left is what is not given back.
+func (f *fake) left() string {
+	return fmt.Sprintf("%d allocations, %d pinned, %d streams and graphs, closed %v", len(f.allocations), len(f.pinned), f.open, f.closed)
+}
+
+const nothingLeft = "0 allocations, 0 pinned, 0 streams and graphs, closed true"
+
+// at is n bytes of device memory.
+func (f *fake) at(p device.Pointer, n int64) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, found := slices.BinarySearchFunc(f.allocations, p, func(a allocation, p device.Pointer) int {
+		return int(int64(a.at) - int64(p))
+	})
+	if !found {
+		i--
+	}
+	if i < 0 || n < 0 || int64(p-f.allocations[i].at)+n > int64(len(f.allocations[i].data)) {
+		panic(&device.Error{Kind: device.ErrIllegalAccess, Doing: fmt.Sprintf("%d bytes at %x", n, p)})
+	}
+	from := int64(p - f.allocations[i].at)
+	return f.allocations[i].data[from : from+n]
+}
+
+// fakeStream keeps what it is asked until it is waited for.
+type fakeStream struct {
+	f         *fake
+	todo      []func() error
+	recording bool
+}
+
+type fakeGraph struct {
+	f    *fake
+	todo []func() error
+}
+
+func (g *fakeGraph) Close() error {
+	defer g.f.alone()()
+	g.f.open--
+	return g.f.lost
+}
+
+// ask puts work on the stream.
+func (s *fakeStream) ask(name string, do func()) error {
+	defer s.f.alone()()
+	now, later := s.f.call(name, true)
+	if now != nil {
+		return now
+	}
+	s.todo = append(s.todo, func() error {
+		if later == nil {
+			do()
+		}
+		return later
+	})
+	return nil
+}
+
+func (s *fakeStream) CopyIn(to device.Pointer, from []byte) error {
+	if s.recording {
+		panic("copy in a graph")
+	}
+	return s.ask("copy in", func() { copy(s.f.at(to, int64(len(from))), from) })
+}
+
+func (s *fakeStream) CopyOut(to []byte, from device.Pointer) error {
+	if s.recording {
+		panic("copy in a graph")
+	}
+	return s.ask("copy out", func() { copy(to, s.f.at(from, int64(len(to)))) })
+}
+
+func (s *fakeStream) CopyWithin(to, from device.Pointer, bytes int64) error {
+	return s.ask("copy within", func() { copy(s.f.at(to, bytes), s.f.at(from, bytes)) })
+}
+
+func (s *fakeStream) Fill(to device.Pointer, value byte, bytes int64) error {
+	return s.ask("fill", func() {
+		for i, memory := 0, s.f.at(to, bytes); i < len(memory); i++ {
+			memory[i] = value
+		}
+	})
+}
+
+func (s *fakeStream) Launch(f device.Function, l device.Launch) error {
+	for i := range 3 {
+		if l.Grid[i] < 1 || l.Block[i] < 1 {
+			panic(fmt.Sprintf("launch of %s: %v %v", f.Name(), l.Grid, l.Block))
+		}
+	}
+	args := slices.Clone(l.Args)
+	return s.ask("launch", func() { s.f.kernel(f.Name(), args) })
+}
+
+func (s *fakeStream) Record(do func() error) (device.Graph, error) {
+	now, later := s.f.call("record", false)
+	if err := cmpErr(now, later); err != nil {
+		return nil, err
+	}
+	before := s.todo
+	s.todo, s.recording = nil, true
+	err := do()
+	g := &fakeGraph{s.f, s.todo}
+	s.todo, s.recording = before, false
+	if err != nil {
+		return nil, err
+	}
+	s.f.open++
+	return g, nil
+}
+
+func cmpErr(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+func (s *fakeStream) Replay(g device.Graph) error {
+	defer s.f.alone()()
+	now, later := s.f.call("replay", true)
+	if now != nil {
+		return now
+	}
+	s.todo = append(s.todo, g.(*fakeGraph).todo...)
+	if later != nil {
+		s.todo = append(s.todo, func() error { return later })
+	}
+	return nil
+}
+
+func (s *fakeStream) Mark() (device.Event, error) { return nil, device.ErrUnsupported }
+
+func (s *fakeStream) Wait(limit time.Duration) (err error) {
+	defer s.f.alone()()
+	if limit <= 0 {
+		panic("wait without a limit")
+	}
+	if now, _ := s.f.call("wait", false); now != nil {
+		return now
+	}
+	defer func() {
+		if e, ok := recover().(*device.Error); ok {
+			err = e
+		}
+		if device.Fatal(err) {
+			s.f.lost = err
+		}
+	}()
+	todo := s.todo
+	s.todo = s.todo[:0]
+	for _, do := range todo {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *fakeStream) Close() error {
+	defer s.f.alone()()
+	s.f.open--
+	return s.f.lost
+}
+
+// openFake is a Backend on a fake device with memory enough for small models.
+func openFake(t *testing.T, o Options) (*Backend, *fake) {
+	t.Helper()
+	f := newFake(8 << 30)
+	if o.StateBytes == 0 {
+		o.StateBytes = 16 << 20
+	}
+	b, err := New(f, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if got := f.left(); got != nothingLeft {
+			t.Errorf("after Close: %s", got)
+		}
+	})
+	return b, f
+}
