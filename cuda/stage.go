@@ -134,7 +134,7 @@ func (s *stage) fill() error {
 		err = b.stream.Fill(s.room, 0, s.work.bytes)
 	}
 	if err == nil {
-		err = b.stream.Wait(b.options.Watchdog)
+		err = await(b.stream, b.options.Watchdog)
 	}
 	return b.typed(err, s.where("copy of weights"))
 }
@@ -193,7 +193,7 @@ func (s *stage) failed(err error) error {
 	}
 	s.failure.note(fmt.Errorf("%w: %s, %s: %w", tcn.ErrDevice, b.name, s.where("step"), err))
 	// What was asked for before may still read and write the host's memory.
-	if err := b.stream.Wait(b.options.Watchdog); err != nil {
+	if err := await(b.stream, b.options.Watchdog); err != nil {
 		_ = b.typed(err, s.where("step")) // noted; the first error says more
 	}
 	return s.failure.err()

@@ -3,6 +3,7 @@ package cuda
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -92,7 +93,7 @@ func (s *stager) settle(i int) error {
 	s.guard.Lock()
 	defer s.guard.Unlock()
 	h.busy = false
-	return h.stream.Wait(s.watchdog)
+	return await(h.stream, s.watchdog)
 }
 
 // flush returns when everything written has arrived. After an error what was not
@@ -125,6 +126,16 @@ func (s *stager) close() error {
 		*h = half{}
 	}
 	return errors.Join(errs...)
+}
+
+// await waits for a stream. Where that fails nobody knows what was done and what may
+// still be, so the device counts as lost, whatever it says.
+func await(stream device.Stream, limit time.Duration) error {
+	err := stream.Wait(limit)
+	if err != nil && !device.Fatal(err) {
+		err = fmt.Errorf("%w: wait: %w", device.ErrLost, err)
+	}
+	return err
 }
 
 // unguarded is a Locker for who holds the lock already.

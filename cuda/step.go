@@ -136,7 +136,7 @@ func (s *stage) run(c cursor) error {
 	}
 	for next := &s.passes[1]; ; now, next = next, now {
 		more := s.ready(next, &c)
-		if err := b.stream.Wait(b.options.Watchdog); err != nil {
+		if err := await(b.stream, b.options.Watchdog); err != nil {
 			return err
 		}
 		if more {
