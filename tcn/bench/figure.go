@@ -66,42 +66,100 @@ func (m Measurement) Run(ctx context.Context, rounds int) (Figure, error) {
 	return f, nil
 }
 
-// pair is work and the ceiling it is measured beside. Amounts are what one call
-// does, in the unit that rates count a second.
-type pair struct {
-	work, ceiling             func()
-	timedWork                 func() float64 // in place of work: it says how many seconds it took
-	workAmount, ceilingAmount float64
+// Pair is work and the ceiling it is measured beside, when either can fail or
+// times itself, as on a device.
+type Pair struct {
+	Work, Ceiling func() (time.Duration, error) // one call, and how long it took
+	// Amounts are what one call does, in the unit that rates count a second.
+	WorkAmount, CeilingAmount float64
 }
 
-// beside takes the rounds.
-func (p pair) beside(ctx context.Context, rounds int) (Figure, error) {
-	if p.timedWork == nil {
-		p.timedWork = func() float64 { return seconds(p.work) }
+// Beside takes the rounds, at least [LeastRounds] and at most [MostRounds], and
+// sets Value, Ceiling, OfCeiling and Rounds. Errors: the context's cause, the
+// first of Work or Ceiling.
+func (p Pair) Beside(ctx context.Context, rounds int) (Figure, error) {
+	rounds = min(max(rounds, LeastRounds), MostRounds)
+	if _, err := p.Work(); err != nil { // what grows, grows now
+		return Figure{}, err
 	}
-	p.timedWork() // what grows, grows now
-	work, one := p.timedWork(), seconds(p.ceiling)
-	for range 2 { // the shortest, as far as others leave the processors alone
-		work, one = min(work, p.timedWork()), min(one, seconds(p.ceiling))
-	}
-	turns := ceilingTurns(work, one)
-	ceiling := func() {
-		for range turns {
-			p.ceiling()
-		}
+	turns, err := p.turns()
+	if err != nil {
+		return Figure{}, err
 	}
 	var ratios, rates, ceilings []float64
 	for range rounds {
 		if err := ctx.Err(); err != nil {
 			return Figure{}, context.Cause(ctx)
 		}
-		before := seconds(ceiling)
-		worked := p.timedWork()
-		after := seconds(ceiling)
-		rate, beside := p.workAmount/worked, 2*float64(turns)*p.ceilingAmount/(before+after)
+		before, err := repeated(p.Ceiling, turns)
+		if err != nil {
+			return Figure{}, err
+		}
+		worked, err := repeated(p.Work, 1)
+		if err != nil {
+			return Figure{}, err
+		}
+		after, err := repeated(p.Ceiling, turns)
+		if err != nil {
+			return Figure{}, err
+		}
+		rate, beside := p.WorkAmount/worked, 2*float64(turns)*p.CeilingAmount/(before+after)
 		rates, ceilings, ratios = append(rates, rate), append(ceilings, beside), append(ratios, rate/beside)
 	}
-	return Figure{Value: median(rates), Ceiling: median(ceilings), OfCeiling: median(ratios)}, nil
+	return Figure{Rounds: rounds, Value: Median(rates), Ceiling: Median(ceilings), OfCeiling: Median(ratios)}, nil
+}
+
+// turns is how often the ceiling is repeated on either side of the work.
+func (p Pair) turns() (int, error) {
+	work, ceiling := math.Inf(1), math.Inf(1)
+	for range 3 { // the shortest, as far as others leave the machine alone
+		worked, err := repeated(p.Work, 1)
+		if err != nil {
+			return 0, err
+		}
+		took, err := repeated(p.Ceiling, 1)
+		if err != nil {
+			return 0, err
+		}
+		work, ceiling = min(work, worked), min(ceiling, took)
+	}
+	return ceilingTurns(work, ceiling), nil
+}
+
+// repeated is the seconds that some calls take together.
+func repeated(f func() (time.Duration, error), turns int) (float64, error) {
+	total := time.Duration(0)
+	for range turns {
+		took, err := f()
+		if err != nil {
+			return 0, err
+		}
+		total += took
+	}
+	return total.Seconds(), nil
+}
+
+// pair is a [Pair] of calls that the processor's clock times and that do not fail.
+type pair struct {
+	work, ceiling             func()
+	workAmount, ceilingAmount float64
+}
+
+// beside takes the rounds.
+func (p pair) beside(ctx context.Context, rounds int) (Figure, error) {
+	return Pair{
+		Work: clocked(p.work), Ceiling: clocked(p.ceiling),
+		WorkAmount: p.workAmount, CeilingAmount: p.ceilingAmount,
+	}.Beside(ctx, rounds)
+}
+
+// clocked times calls of f.
+func clocked(f func()) func() (time.Duration, error) {
+	return func() (time.Duration, error) {
+		began := time.Now()
+		f()
+		return time.Since(began), nil
+	}
 }
 
 // ceilingTurns is how often a ceiling of some seconds is repeated before and after
@@ -123,8 +181,8 @@ func seconds(f func()) float64 {
 	return time.Since(began).Seconds()
 }
 
-// median is the middle of values, of which there must be one; it sorts them.
-func median(values []float64) float64 {
+// Median is the middle of values, of which there must be one; it sorts them.
+func Median(values []float64) float64 {
 	slices.Sort(values)
 	n := len(values)
 	return (values[(n-1)/2] + values[n/2]) / 2

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestMedian(t *testing.T) {
@@ -13,7 +14,7 @@ func TestMedian(t *testing.T) {
 		values []float64
 		want   float64
 	}{{[]float64{3}, 3}, {[]float64{4, 1}, 2.5}, {[]float64{9, 1, 5}, 5}} {
-		if got := median(c.values); got != c.want {
+		if got := Median(c.values); got != c.want {
 			t.Errorf("median is %v, want %v", got, c.want)
 		}
 	}
@@ -45,16 +46,53 @@ func TestBesideAlternates(t *testing.T) {
 		ceiling:    func() { calls = append(calls, 'c') },
 		workAmount: 1, ceilingAmount: 1,
 	}
-	if _, err := p.beside(t.Context(), 3); err != nil {
+	if _, err := p.beside(t.Context(), LeastRounds); err != nil {
 		t.Fatal(err)
 	}
-	if want := regexp.MustCompile(`^w(wc){3}(c+wc+){3}$`); !want.Match(calls) {
+	if want := regexp.MustCompile(`^w(wc){3}(c+wc+){15}$`); !want.Match(calls) {
 		t.Errorf("calls %s, want %v", calls, want)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := p.beside(ended, 3); !errors.Is(err, context.Canceled) {
+	if _, err := p.beside(ended, LeastRounds); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v once cancelled", err)
+	}
+}
+
+// TestPairFails: the first error of either part ends the rounds, wherever it
+// comes.
+func TestPairFails(t *testing.T) {
+	lost := errors.New("lost")
+	for fails := range 12 {
+		for _, part := range []string{"work", "ceiling"} {
+			calls := map[string]int{}
+			call := func(name string) func() (time.Duration, error) {
+				return func() (time.Duration, error) {
+					calls[name]++
+					if name == part && calls[name] == fails+1 {
+						return 0, lost
+					}
+					return time.Millisecond, nil
+				}
+			}
+			p := Pair{Work: call("work"), Ceiling: call("ceiling"), WorkAmount: 1, CeilingAmount: 1}
+			if _, err := p.Beside(t.Context(), 1); !errors.Is(err, lost) || calls[part] != fails+1 {
+				t.Errorf("%s failing in call %d: error %v after %d calls", part, fails+1, err, calls[part])
+			}
+		}
+	}
+}
+
+// TestPairRates: rates are amounts a second, the ratio is that of the rates.
+func TestPairRates(t *testing.T) {
+	p := Pair{
+		Work:       func() (time.Duration, error) { return 4 * time.Millisecond, nil },
+		Ceiling:    func() (time.Duration, error) { return time.Millisecond, nil },
+		WorkAmount: 1, CeilingAmount: 2,
+	}
+	f, err := p.Beside(t.Context(), 1)
+	if err != nil || f.Rounds != LeastRounds || f.Value != 250 || f.Ceiling != 2000 || f.OfCeiling != 0.125 {
+		t.Errorf("%+v, %v, want 250 of 2000 a second in %d rounds", f, err, LeastRounds)
 	}
 }
 

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -70,18 +69,12 @@ func (l *Lab) BesideRead(ctx context.Context, name string, rounds int, bytes int
 			return Figure{}, err
 		}
 		memory := l.arena[:len(l.arena)/2]
-		var failed error
-		f, err := pair{
-			timedWork: func() float64 {
-				took, err := work()
-				failed = errors.Join(failed, err)
-				return took.Seconds()
-			},
-			ceiling:    func() { l.read(memory) },
-			workAmount: float64(bytes) / 1e9, ceilingAmount: float64(len(memory)) / 1e9,
-		}.beside(ctx, rounds)
+		f, err := Pair{
+			Work: work, Ceiling: clocked(func() { l.read(memory) }),
+			WorkAmount: float64(bytes) / 1e9, CeilingAmount: float64(len(memory)) / 1e9,
+		}.Beside(ctx, rounds)
 		f.Processors, f.Unit, f.Beside = l.pool.Width(), "GB/s", "read"
-		return f, errors.Join(err, failed)
+		return f, err
 	}}
 	return m.Run(ctx, rounds)
 }
@@ -237,5 +230,5 @@ func timed(ctx context.Context, rounds int, f func() error) (float64, error) {
 			return 0, err
 		}
 	}
-	return median(times), nil
+	return Median(times), nil
 }

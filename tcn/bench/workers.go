@@ -42,7 +42,7 @@ func (l *Lab) forkJoin(gap time.Duration, goal Goal) Measurement {
 				times = append(times, 1e6*seconds(func() { l.pool.Run(width, meet) }))
 			}
 		}
-		return Figure{Processors: width, Unit: "µs", Value: median(times), Goal: goal}, nil
+		return Figure{Processors: width, Unit: "µs", Value: Median(times), Goal: goal}, nil
 	}}
 }
 
@@ -76,6 +76,6 @@ func (l *Lab) idle(goal Goal) Measurement {
 				return Figure{}, context.Cause(ctx)
 			}
 		}
-		return Figure{Processors: l.pool.Width(), Unit: "% of a processor", Value: median(shares), Goal: goal}, nil
+		return Figure{Processors: l.pool.Width(), Unit: "% of a processor", Value: Median(shares), Goal: goal}, nil
 	}}
 }
