@@ -80,7 +80,7 @@ func (r *rack) join() {
 				lap += chain[0].times[b]
 			}
 			stage := lap / float64(len(chain))
-			if len(chain) < r.s.blocks() && r.link.hopSeconds(r.s.config, 1) <= hopShare*lap && stage > longest {
+			if len(chain) < r.s.blocks() && r.hopSeconds(1) <= hopShare*lap && stage > longest {
 				longest, at = stage, i
 			}
 		}

@@ -88,6 +88,9 @@ func (h *holder) reachBack(hi int, limit float64) int {
 
 // blockSeconds is the time of a Step of so many rows through block b.
 func (h *holder) blockSeconds(b, rows int) float64 {
+	if measured := h.s.measured.Block; measured != nil {
+		return measured(rows)
+	}
 	c := h.s.config
 	lo, hi := c.BlockLayers(b)
 	layers, n := float64(hi-lo), float64(rows)

@@ -84,10 +84,27 @@ type Loss struct {
 // Lay lays m over GPUs. Errors: [ErrFit] when they cannot hold it once,
 // [ErrArgument], [ErrTable], tcn.ErrConfig, modelfile.ErrTensor.
 func Lay(m Model, d Demand, gpus []GPU, link Link) (Layout, error) {
+	return Measured{}.Lay(m, d, gpus, link)
+}
+
+// Measured is times that take the place of predicted ones, the same for every GPU
+// and block. What is nil or zero is predicted.
+type Measured struct {
+	// Block is the seconds of a Step of so many rows, one of each session, through
+	// one block. They do not fall with the rows.
+	Block func(rows int) float64
+	// Hop is the seconds of a hop's software, in place of HopSeconds; at least 0.
+	Hop float64
+}
+
+// Lay is [Lay] with what was measured: as far as it goes, the rates are no
+// predictions.
+func (x Measured) Lay(m Model, d Demand, gpus []GPU, link Link) (Layout, error) {
 	s, err := measure(m, d)
 	if err != nil {
 		return Layout{}, err
 	}
+	s.measured = x
 	if len(gpus) < 1 || len(gpus) > MaxGPUs {
 		return Layout{}, fmt.Errorf("%w: %d GPUs are not in 1…%d", ErrArgument, len(gpus), MaxGPUs)
 	}

@@ -295,3 +295,32 @@ func TestParseBits(t *testing.T) {
 		}
 	}
 }
+
+// TestMeasured: what was measured takes the place of what is predicted, and only
+// that.
+func TestMeasured(t *testing.T) {
+	m, d := preset(t, "1t"), plan.Demand{Sessions: 32, Replicas: 1}
+	measured := func(x plan.Measured) plan.Layout {
+		t.Helper()
+		l, err := x.Lay(m, d, racked(t, "9xh100-80"), plan.DefaultLink)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkLayout(t, l)
+		return l
+	}
+	predicted := lay(t, m, d, "9xh100-80", plan.DefaultLink)
+	if same := measured(plan.Measured{Hop: plan.HopSeconds}); !cmp.Equal(same, predicted) {
+		t.Errorf("with the predicted hop: %s", cmp.Diff(same, predicted))
+	}
+	const block, hop = 3e-3, 200e-6
+	got := measured(plan.Measured{Block: func(rows int) float64 { return block }, Hop: hop})
+	wire := plan.DefaultLink.RTT/2 + 8*float64(plan.HopBytes(m.Config))/plan.DefaultLink.Bits
+	if want := 1 / (39*block + 9*(hop+wire)); math.Abs(got.Single/want-1) > 1e-9 {
+		t.Errorf("single %v, want %v", got.Single, want)
+	}
+	// The longest stage has five blocks: it bounds what all sessions get together.
+	if groups := 10.0; got.Batched <= got.Single*groups || got.Batched > 32/(5*block) {
+		t.Errorf("batched %v beside single %v", got.Batched, got.Single)
+	}
+}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -62,8 +63,8 @@ func HopBytes(c tcn.Config) int64 {
 }
 
 // hopSeconds is the time of one hop of so many rows in one frame.
-func (l Link) hopSeconds(c tcn.Config, rows int) float64 {
-	return l.RTT/2 + l.wireSeconds(c, rows) + HopSeconds
+func (r *rack) hopSeconds(rows int) float64 {
+	return r.link.RTT/2 + r.link.wireSeconds(r.s.config, rows) + cmp.Or(r.s.measured.Hop, HopSeconds)
 }
 
 // wireSeconds is how long a frame of so many rows occupies the link.

@@ -59,6 +59,8 @@ type sizes struct {
 	soul    []int64 // one Soul's slice
 	state   []int64 // one session's rings
 	history []int   // HistoryRows
+
+	measured Measured
 }
 
 func measure(m Model, d Demand) (*sizes, error) {

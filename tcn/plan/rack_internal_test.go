@@ -106,7 +106,7 @@ func TestShortestRoute(t *testing.T) {
 		lap, at := 0.0, 0
 		for i, s := range got {
 			if i > 0 {
-				lap += r.link.hopSeconds(r.s.config, 1)
+				lap += r.hopSeconds(1)
 			}
 			for b := s.blocks.Lo; b < s.blocks.Hi; b++ {
 				if !s.on.held[b] || b != at {
@@ -133,7 +133,7 @@ func shortestLap(r *rack, b int, before *holder) float64 {
 		}
 		lap := h.times[b] + shortestLap(r, b+1, h)
 		if before != nil && before != h {
-			lap += r.link.hopSeconds(r.s.config, 1)
+			lap += r.hopSeconds(1)
 		}
 		best = min(best, lap)
 	}

@@ -51,7 +51,7 @@ func (r *rack) rate(t route, n int) float64 {
 		}
 		before = rows
 		load := map[*holder]float64{}
-		lap := float64(t.hops()) * r.link.hopSeconds(r.s.config, rows)
+		lap := float64(t.hops()) * r.hopSeconds(rows)
 		busiest := 0.0
 		if t.hops() > 0 {
 			busiest = r.link.wireSeconds(r.s.config, rows)
@@ -120,7 +120,7 @@ func (r *rack) batched(routes []*course, n int) (total float64) {
 // shortest is the route over GPUs whose lap of one row is shortest; nil: they do
 // not hold all blocks.
 func (r *rack) shortest(over []*holder) route {
-	n, hop := r.s.blocks(), r.link.hopSeconds(r.s.config, 1)
+	n, hop := r.s.blocks(), r.hopSeconds(1)
 	lap := make([]float64, len(over)) // to the end of the block before, on each GPU
 	from := make([][]int32, n)        // on which GPU the block before was
 	best := -1                        // GPU of the shortest lap so far
