@@ -21,6 +21,7 @@ type benchCmd struct {
 	Kernels benchKernelsCmd `cmd:"" help:"Measure the arithmetic beside what the machine can do at best."`
 	Model   benchModelCmd   `cmd:"" help:"Measure decoding end to end, beside reading the weights."`
 	Hops    benchHopsCmd    `cmd:"" help:"Measure what a hop adds to a lap, beside a bare QUIC echo."`
+	Device  benchDeviceCmd  `cmd:"" help:"Measure a GPU beside what it can do at best."`
 }
 
 // floatFigures is the name that chooses the products of float32 numbers.

@@ -56,25 +56,11 @@ func hopsConfig() tcn.Config {
 	}.WithDefaults()
 }
 
-func (c *benchHopsCmd) Run(ctx context.Context, s *streams) (err error) {
-	folder, err := os.MkdirTemp("", "zetagrid-bench-")
+func (c *benchHopsCmd) Run(ctx context.Context, s *streams) error {
+	result, err := c.measure(ctx, s)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	model := filepath.Join(folder, "model")
-	if _, err := modelfile.Init(ctx, model, hopsConfig(), 1, nil); err != nil {
-		return err
-	}
-	result := hopsJSON{Hops: demoNodes, RowBytes: 4 * hopsConfig().DModel}
-	if err := c.laps(ctx, s, model, &result); err != nil {
-		return err
-	}
-	echoes, err := quicEchoes(ctx, result.RowBytes, c.Laps)
-	if err != nil {
-		return err
-	}
-	result.EchoP50, result.EchoP99 = microseconds(echoes, 50), microseconds(echoes, 99)
 	if c.JSON {
 		return s.printJSON(result)
 	}
@@ -83,6 +69,29 @@ func (c *benchHopsCmd) Run(ctx context.Context, s *streams) (err error) {
 		{"a bare QUIC echo", round(result.EchoP50), round(result.EchoP99)},
 	})
 	return nil
+}
+
+// measure makes the model, and measures laps and echoes.
+func (c *benchHopsCmd) measure(ctx context.Context, s *streams) (result hopsJSON, err error) {
+	folder, err := os.MkdirTemp("", "zetagrid-bench-")
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	model := filepath.Join(folder, "model")
+	if _, err := modelfile.Init(ctx, model, hopsConfig(), 1, nil); err != nil {
+		return result, err
+	}
+	result = hopsJSON{Hops: demoNodes, RowBytes: 4 * hopsConfig().DModel}
+	if err := c.laps(ctx, s, model, &result); err != nil {
+		return result, err
+	}
+	echoes, err := quicEchoes(ctx, result.RowBytes, c.Laps)
+	if err != nil {
+		return result, err
+	}
+	result.EchoP50, result.EchoP99 = microseconds(echoes, 50), microseconds(echoes, 99)
+	return result, nil
 }
 
 // laps measures a grid of three hops and a gateway that owns no block.
