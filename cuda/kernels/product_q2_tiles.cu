@@ -186,3 +186,8 @@ KERNEL(product_q2_tiles16, 1, 1, 16, 2, 4, 4, 1, 4)
 KERNEL(product_q2_tiles32, 1, 1, 32, 1, 4, 4, 1, 4)
 KERNEL(product_q2_tiles64, 1, 2, 64, 1, 2, 4, 1, 2)
 KERNEL(product_q2_tiles128, 1, 2, 64, 1, 4, 1, 2, 1)
+
+// For matrices of so few rows that these would leave multiprocessors idle.
+KERNEL(product_q2_narrow8, 2, 1, 8, 2, 1, 16, 1, 4)
+KERNEL(product_q2_narrow16, 1, 1, 16, 2, 2, 8, 1, 4)
+KERNEL(product_q2_narrow32, 1, 1, 32, 1, 2, 8, 1, 4)

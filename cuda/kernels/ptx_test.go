@@ -47,6 +47,9 @@ var sizes = map[string]uintptr{
 	"product_q2_tiles32":  unsafe.Sizeof(ProductArgs{}),
 	"product_q2_tiles64":  unsafe.Sizeof(ProductArgs{}),
 	"product_q2_tiles128": unsafe.Sizeof(ProductArgs{}),
+	"product_q2_narrow8":  unsafe.Sizeof(ProductArgs{}),
+	"product_q2_narrow16": unsafe.Sizeof(ProductArgs{}),
+	"product_q2_narrow32": unsafe.Sizeof(ProductArgs{}),
 	"product_s8_tiles":    unsafe.Sizeof(ProductS8Args{}),
 	"read_bytes":          unsafe.Sizeof(ReadBytesArgs{}),
 }

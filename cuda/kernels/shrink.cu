@@ -1,28 +1,41 @@
 // The first product of every Soul's term: low = A u.
 #include "args.h"
 #include "exact.h"
+#include "integers.h"
 
 #define THREADS 1024
 #define WARPS (THREADS / 32)
-#define RANKS 4 // of float32 A, that one block of threads computes
+#define AHEAD 8 // loads of 8-bit weights that each lane has under way
+#define STRETCH (4 * THREADS) // columns whose products lie in shared memory at once
 
-// shrink_f32 computes RANKS numbers of low, a warp each, by the rule for sums.
-__device__ static inline void shrink_f32(const ShrinkArgs &a, const Term *term, u64 at) {
-	int lane = threadIdx.x % 32, rank = blockIdx.z * RANKS + threadIdx.x / 32;
-	if (threadIdx.x >= RANKS * 32 || rank >= term->rank) return;
+// shrink_f32 computes number rank of low by the rule for sums. The additions of a lane
+// come one after the other, so one warp does them all; the products do not, so all warps
+// make them, a stretch ahead.
+__device__ static inline void shrink_f32(const ShrinkArgs &a, const Term *term, u64 at, int rank) {
+	__shared__ float products[2][STRETCH];
+	int lane = threadIdx.x;
 	const float *w = (const float *)term->a + (u64)rank * a.cols, *x = (const float *)a.x + (u64)blockIdx.y * a.cols;
 	float sum = 0.0f;
-	for (int first = lane; first < a.cols; first += 32 * 8) {
-		float u[8], v[8];
+	for (int first = -STRETCH; first < a.cols; first += STRETCH) { // the first time nothing is there to add
+		float u[4], v[4];
 #pragma unroll
-		for (int k = 0; k < 8; k++) { // a sum is never -0: adding 0·0 changes nothing
-			int c = first + 32 * k;
+		for (int k = 0; k < 4; k++) { // a sum is never -0: adding 0·0 changes nothing
+			int c = first + STRETCH + k * THREADS + threadIdx.x;
 			u[k] = c < a.cols ? __ldg(w + c) : 0.0f;
-			v[k] = c < a.cols ? x[c] : 0.0f;
+			v[k] = c < a.cols ? __ldg(x + c) : 0.0f;
 		}
+		if (lane < 32 && first >= 0) {
+			const float *from = products[first / STRETCH % 2] + lane;
+			int rest = min(a.cols - first, STRETCH);
+#pragma unroll 16
+			for (int c = 0; c < rest; c += 32) sum += from[c];
+		}
+		float *to = products[(first / STRETCH + 1) % 2];
 #pragma unroll
-		for (int k = 0; k < 8; k++) sum += v[k] * u[k];
+		for (int k = 0; k < 4; k++) to[k * THREADS + threadIdx.x] = v[k] * u[k];
+		__syncthreads();
 	}
+	if (lane >= 32) return;
 #pragma unroll
 	for (int half = 16; half > 0; half /= 2) sum += __shfl_down_sync(~0u, sum, half);
 	if (lane == 0) ((float *)a.low.value)[at * a.low.rank + rank] = sum;
@@ -36,16 +49,21 @@ __device__ static inline void block_sums(const ShrinkArgs &a, const Term *term, 
 	const uint4 *codes = (const uint4 *)term->a + (u64)b * groups * 16 + warp * 32 + lane;
 	const i32 *q = (const i32 *)a.plain.q + ((u64)group * a.stride + blockIdx.y) * 4 + lane / 4 % 4;
 	i32 sum[4] = {};
-#pragma unroll 4
-	for (; group < groups; group += WARPS * 2) {
-		uint4 w = __ldg(codes);
-		i32 u = __ldg(q);
-		sum[0] = __dp4a((i32)w.x, u, sum[0]);
-		sum[1] = __dp4a((i32)w.y, u, sum[1]);
-		sum[2] = __dp4a((i32)w.z, u, sum[2]);
-		sum[3] = __dp4a((i32)w.w, u, sum[3]);
-		codes += WARPS * 32;
-		q += (u64)WARPS * 2 * a.stride * 4;
+	for (; group < groups; group += AHEAD * WARPS * 2) {
+		uint4 w[AHEAD];
+		i32 u[AHEAD];
+#pragma unroll
+		for (int k = 0; k < AHEAD; k++) {
+			w[k] = make_uint4(0, 0, 0, 0), u[k] = 0;
+			if (group + k * WARPS * 2 < groups) w[k] = __ldg(codes + k * WARPS * 32), u[k] = __ldg(q + (u64)(u32)a.stride * (k * WARPS * 8));
+		}
+#pragma unroll
+		for (int k = 0; k < AHEAD; k++) {
+#pragma unroll
+			for (int r = 0; r < 4; r++) sum[r] = __dp4a((i32)dword(w[k], r), u[k], sum[r]);
+		}
+		codes += AHEAD * WARPS * 32;
+		q += (u64)(u32)a.stride * (AHEAD * WARPS * 8);
 	}
 #pragma unroll
 	for (int r = 0; r < 4; r++) {
@@ -97,7 +115,7 @@ __device__ static inline void shrink_q8(const ShrinkArgs &a, const Term *term, u
 	quantize(a, term->rank, at, largest);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) shrink(ShrinkArgs a) {
+extern "C" __global__ void __launch_bounds__(THREADS, 1) shrink(ShrinkArgs a) {
 	const VariantLayer *v = active(a.batch, a.at, blockIdx.y);
 	if (!v) return;
 	int number = blockIdx.x;
@@ -105,7 +123,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) shrink(ShrinkArgs a) {
 	const Term *term = (const Term *)(a.of ? v->out : v->in) + number;
 	u64 at = (u64)blockIdx.y * a.low.terms + number;
 	if (!term->eight_bit) {
-		shrink_f32(a, term, at);
+		for (int rank = blockIdx.z; rank < term->rank; rank += gridDim.z) shrink_f32(a, term, at, rank);
 	} else if (blockIdx.z == 0) {
 		shrink_q8(a, term, at);
 	}
