@@ -15,6 +15,7 @@ import (
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/kernel"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
+	"github.com/zetagrid/zetagrid/tcn/rack"
 )
 
 // impatient makes a node try its device again without delay.
@@ -392,5 +393,38 @@ func TestWrongDevice(t *testing.T) {
 	missing := errors.New("no such device")
 	if _, err := Start(t.Context(), Options{Model: dir, Offline: true, Open: func() (tcn.Backend, error) { return nil, missing }}); !errors.Is(err, missing) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestLostDeviceOfARack: a rack is one device to its node, lost with any of its
+// devices and back with all of them.
+func TestLostDeviceOfARack(t *testing.T) {
+	dir := seededFolder(t, sixBlocks)
+	sound, broken := &fragile{t: t}, &fragile{t: t}
+	n := startNode(t, Options{Model: dir, Offline: true, Open: func() (tcn.Backend, error) {
+		first, err := sound.open()
+		if err != nil {
+			return nil, err
+		}
+		second, err := broken.open()
+		if err != nil {
+			return nil, errors.Join(err, rack.CloseBackend(first))
+		}
+		return rack.New([]rack.Device{{Backend: first}, {Backend: second}})
+	}})
+	waitReady(t, n)
+	impatient(n)
+	requests := prompts(2, 8, 0.8)
+	if got, err := answer(t.Context(), n, requests[0]); err != nil || got != reference(t, dir, requests[0]) {
+		t.Errorf("%q (%v)", got, err)
+	}
+	broken.pull()
+	if _, err := answer(t.Context(), n, requests[1]); !errors.Is(err, session.ErrRefused) || !strings.Contains(err.Error(), "device 1 ") {
+		t.Errorf("error %v", err)
+	}
+	broken.putBack()
+	eventually(t, "loaded again", func() bool { return len(n.Blocks()) == 1 })
+	if got, err := answer(t.Context(), n, requests[1]); err != nil || got != reference(t, dir, requests[1]) {
+		t.Errorf("once it is back: %q (%v)", got, err)
 	}
 }

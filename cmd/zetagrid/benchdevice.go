@@ -171,7 +171,7 @@ func (c *benchDeviceCmd) rack(ctx context.Context, s *streams, info device.Info)
 	if r.Hop > 0 {
 		return r, nil
 	}
-	hops := benchHopsCmd{Laps: 500, deviceFlags: deviceFlags{Device: "cpu"}}
+	hops := benchHopsCmd{Laps: 500}
 	measured, err := hops.measure(ctx, s)
 	if err != nil {
 		s.note("hops: %v", err) // the rack will be listed as not measured

@@ -11,7 +11,7 @@ import (
 //
 //	go test ./cmd/zetagrid -run '^$' -bench Model -benchtime 31x
 func BenchmarkModel(b *testing.B) {
-	c := benchModelCmd{DModel: 2048, DFF: 8192, Layers: 20, Bytes: 8, Rounds: b.N, deviceFlags: deviceFlags{Device: "cpu"}}
+	c := benchModelCmd{DModel: 2048, DFF: 8192, Layers: 20, Bytes: 8, Rounds: b.N, deviceFlags: deviceFlags{}}
 	s := &streams{out: io.Discard, err: io.Discard}
 	folder := filepath.Join(b.TempDir(), "model")
 	if err := c.make(b.Context(), s, folder); err != nil {

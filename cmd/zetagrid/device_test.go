@@ -26,7 +26,7 @@ func TestEveryLevelAnswersTheSame(t *testing.T) {
 		var want []byte
 		for _, set := range kernel.Available() {
 			t.Setenv(kernelVariable, set.Name)
-			local, err := startLocal(t.Context(), s, folder, t.TempDir(), deviceFlags{Device: "cpu"})
+			local, err := startLocal(t.Context(), s, folder, t.TempDir(), deviceFlags{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/zetagrid/zetagrid/cuda/device"
 	"github.com/zetagrid/zetagrid/node/api"
 	"github.com/zetagrid/zetagrid/node/content"
 	"github.com/zetagrid/zetagrid/node/p2p"
@@ -100,6 +101,12 @@ var remedies = []struct {
 	{modelfile.ErrConfig, "correct the config"},
 	{modelfile.ErrFolder, "name the folder that zetagrid model import or init made"},
 	{modelfile.ErrCorrupt, "copy or import the model again"},
+	{device.ErrNotBuilt, "until then leave --device out: the processor gives the same bytes"},
+	{device.ErrNoDriver, "zetagrid doctor says why; without --device the processor gives the same bytes"},
+	{device.ErrNoDevice, "zetagrid doctor lists the devices of this machine"},
+	{device.ErrUnsupported, "zetagrid doctor says what the device lacks; without --device the processor gives the same bytes"},
+	{tcn.ErrNoRoom, "own fewer blocks (--blocks, --memory), name more devices (--device), or end what else uses the device's memory"},
+	{tcn.ErrDevice, "zetagrid doctor tests the device; start the node again once it works"},
 	{tcn.ErrConfig, "correct the config"},
 	{tcn.ErrDigest, "force another level with " + kernelVariable + ", and report this with zetagrid version"},
 	{syscall.ENOSPC, "make room, or name another folder"},

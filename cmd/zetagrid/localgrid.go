@@ -19,7 +19,7 @@ const demoNodes = 3
 const demoPatience = 20 * time.Second
 
 // localGrid is a grid of nodes in this process, which talk QUIC over loopback
-// and share one device.
+// and share the devices.
 type localGrid struct {
 	nodes []*node.Node
 	done  func()
@@ -44,6 +44,10 @@ func startGrid(ctx context.Context, o gridOptions) (*localGrid, error) {
 		return &localGrid{done: func() {}}, err
 	}
 	grid := &localGrid{done: done}
+	open, err := o.device.opener(compute, demoNodes)
+	if err != nil {
+		return grid, err
+	}
 	count := demoNodes
 	if o.gateway {
 		count++
@@ -54,6 +58,7 @@ func startGrid(ctx context.Context, o gridOptions) (*localGrid, error) {
 			Listen: []string{"/ip4/127.0.0.1/udp/0/quic-v1"},
 		}
 		if i < demoNodes {
+			options.Open = open
 			options.Blocks = []tcn.Range{{Lo: o.blocks * i / demoNodes, Hi: o.blocks * (i + 1) / demoNodes}}
 		}
 		if i == 0 {

@@ -51,6 +51,9 @@ func (c *quantizeCmd) Validate() error {
 }
 
 func (c *quantizeCmd) Run(ctx context.Context, s *streams) error {
+	if err := c.onlyProcessor("model quantize"); err != nil {
+		return err
+	}
 	calibration, heldOut, err := c.texts()
 	if err != nil {
 		return err

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/zetagrid/zetagrid/cuda/driver"
 )
 
 func TestMain(m *testing.M) {
@@ -36,6 +38,12 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "serve": serve, "quit": quit, "eventually": eventually,
 			"readme": readme, "readme-has": readmeHas, "post": post, "alike": alike,
+		},
+		Condition: func(condition string) (bool, error) {
+			if condition == "cuda" { // the program can use CUDA devices
+				return driver.Built, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", condition)
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[serversKey{}] = map[string]*server{}

@@ -28,7 +28,7 @@ func (apiSource) Close() error { return nil }
 // localSource is a grid of one in this process.
 type localSource struct {
 	*node.Node
-	kernels string // instruction level
+	kernels string // instruction level of the processor, or the device
 	done    func() // frees the device
 }
 
@@ -61,12 +61,20 @@ func startLocal(ctx context.Context, s *streams, model, data string, device devi
 	if err != nil {
 		return localSource{}, err
 	}
-	n, err := node.Start(ctx, node.Options{Data: folder, Model: model, Memory: -1, Offline: true, Compute: compute})
+	open, err := device.opener(compute, 1)
+	if err != nil {
+		done()
+		return localSource{}, err
+	}
+	n, err := node.Start(ctx, node.Options{Data: folder, Model: model, Memory: -1, Offline: true, Compute: compute, Open: open})
 	if err != nil {
 		done()
 		return localSource{}, err
 	}
 	l := localSource{n, compute.Kernels.Name, done}
+	if open != nil {
+		l.kernels = n.Status().Device.Name
+	}
 	select {
 	case <-n.Ready():
 		return l, nil

@@ -19,7 +19,7 @@ type upCmd struct {
 	MDNS      bool         `name:"mdns" default:"true" negatable:"" help:"Look for peers on the local network. Default: yes."`
 	DHT       bool         `name:"dht" default:"true" negatable:"" help:"Look for peers in the DHT, and serve it. Default: yes."`
 	Blocks    []blockRange `placeholder:"LO-HI" help:"Fractal Blocks to own; 0-2 is the blocks 0 and 1. Repeatable, or a comma list. Default: what the grid lacks."`
-	Memory    *byteSize    `placeholder:"SIZE" help:"Memory that weights may take (512MB, 8GiB); 0 owns no block. Default: half of the machine's."`
+	Memory    *byteSize    `placeholder:"SIZE" help:"Memory that weights may take (512MB, 8GiB); 0 owns no block. Default: half of the machine's, or what --device has for them."`
 	Listen    []string     `placeholder:"MULTIADDR" help:"QUIC address to listen on, such as /ip4/0.0.0.0/udp/4001/quic-v1. Repeatable. Default: every interface, a free port."`
 	API       string       `name:"api" default:"127.0.0.1:8642" placeholder:"HOST:PORT" help:"Where to serve the HTTP API; port 0 picks a free one. Beyond loopback it needs --token. Default 127.0.0.1:8642."`
 	Token     string       `env:"ZETAGRID_TOKEN" placeholder:"TOKEN" help:"Bearer token that API clients must send."`
@@ -34,6 +34,7 @@ func (*upCmd) Help() string {
 		example{"zetagrid up", "join the grid of the local network, or start one"},
 		example{"zetagrid up --model ./model --blocks 0-2,4-6", "serve blocks 0, 1, 4 and 5 of a model"},
 		example{"zetagrid up --model CID --bootstrap /ip4/192.0.2.1/udp/4001/quic-v1/p2p/PEER", "join through a peer and fetch what is missing by CID"},
+		example{"zetagrid up --device cuda:0,cuda:1", "compute on two GPUs, which share the node's blocks"},
 		example{"zetagrid up --memory 0 --api 127.0.0.1:0 --json", "own no block, only answer prompts, on a free port"},
 	)
 }
@@ -93,6 +94,11 @@ func (c *upCmd) options(ctx context.Context, s *streams) (node.Options, func(), 
 	if err != nil {
 		return node.Options{}, nil, err
 	}
+	open, err := c.opener(compute, max(1, len(c.Blocks)))
+	if err != nil {
+		done()
+		return node.Options{}, nil, err
+	}
 	memory := int64(-1)
 	if c.Memory != nil {
 		memory = int64(*c.Memory)
@@ -100,7 +106,7 @@ func (c *upCmd) options(ctx context.Context, s *streams) (node.Options, func(), 
 	return node.Options{
 		Data: data, Model: model, Blocks: ranges(c.Blocks), Memory: memory,
 		Listen: c.Listen, Bootstrap: c.Bootstrap, MDNS: c.MDNS, DHT: c.DHT,
-		API: c.API, Token: c.Token, Compute: compute, Logger: c.logger(s.err),
+		API: c.API, Token: c.Token, Compute: compute, Open: open, Logger: c.logger(s.err),
 	}, done, nil
 }
 
@@ -132,6 +138,9 @@ func (c *upCmd) announce(s *streams, n *node.Node) error {
 		return s.printJSON(ready)
 	}
 	_, err := fmt.Fprintf(s.out, "serving model %s\n  blocks  %s\n  API     %s\n", ready.Model, blockList(n.Blocks()), ready.API)
+	if err == nil && !c.Device.isProcessor() {
+		_, err = fmt.Fprintf(s.out, "  device  %s\n", n.Status().Device.Name)
+	}
 	for _, addr := range ready.Addrs {
 		if err == nil {
 			_, err = fmt.Fprintf(s.out, "  join    zetagrid up --model %s --bootstrap %s\n", ready.Model, addr)

@@ -3,6 +3,7 @@ package rack
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 
@@ -24,7 +25,7 @@ type Device struct {
 	Weights, States int64
 }
 
-// rack is the backend. It implements [tcn.Memory].
+// rack is the backend. It implements [tcn.Memory] and [io.Closer].
 type rack struct {
 	devices []Device // Weights and States as they count; States 0: not known
 	known   bool     // somebody said how much memory there is
@@ -70,6 +71,25 @@ func (r *rack) Name() string {
 		names[i] = d.Backend.Name()
 	}
 	return strings.Join(names, " + ")
+}
+
+// Close closes every device that can be closed. Its stages must be closed.
+func (r *rack) Close() error {
+	var errs []error
+	for i, d := range r.devices {
+		if err := CloseBackend(d.Backend); err != nil {
+			errs = append(errs, fmt.Errorf("device %d (%s): %w", i, d.Backend.Name(), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// CloseBackend closes a backend that is an [io.Closer], as those of devices are.
+func CloseBackend(b tcn.Backend) error {
+	if closer, ok := b.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
 }
 
 // WeightBytes implements [tcn.Memory]. Blocks are not cut, so up to a block less

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/pbnjay/memory"
+
+	"github.com/zetagrid/zetagrid/cuda"
+	"github.com/zetagrid/zetagrid/cuda/driver"
+	"github.com/zetagrid/zetagrid/tcn/rack"
+)
+
+// builtForCUDA is why this program can use no CUDA device at all; nil if it can.
+func builtForCUDA() error {
+	if driver.Built {
+		return nil
+	}
+	_, err := driver.Devices()
+	return err
+}
+
+// openCUDA opens a CUDA device whose memory is for stages stages. Errors: those of
+// the device.
+func openCUDA(number, stages int) (rack.Device, error) {
+	opened, err := driver.Open(number)
+	if err != nil {
+		return rack.Device{}, err
+	}
+	weights, states := memoryFor(opened.Info().Free, stages)
+	options := cuda.Options{}
+	if stages > 1 {
+		options.StateBytes = states
+	}
+	backend, err := cuda.New(opened, options)
+	if err != nil {
+		return rack.Device{}, errors.Join(err, opened.Close())
+	}
+	held := roomy{backend, weights, states}
+	if stages == 1 { // which takes for states what its weights leave
+		held.states += weights
+	}
+	return rack.Device{Backend: held}, nil
+}
+
+// roomy is a device that says how much of its memory is for what. It is a
+// tcn.Memory.
+type roomy struct {
+	*cuda.Backend
+	weights, states int64
+}
+
+func (r roomy) WeightBytes() int64 { return r.weights }
+func (r roomy) StateBytes() int64  { return r.states }
+
+// memoryFor is how much of a device's free memory one of several stages may take for
+// weights and for states. An eighth is left for what sequences wear, graphs and the
+// rows of a pass; a quarter of the rest is for states.
+func memoryFor(free int64, stages int) (weights, states int64) {
+	const reserve, share = 8, 4
+	usable := max(0, free-free/reserve) / int64(stages)
+	states = usable / share
+	return usable - states, states
+}
+
+// memoryOfProcessor is the same of the machine's memory, half of which is for
+// others.
+func memoryOfProcessor(stages int) (weights, states int64) {
+	return memoryFor(int64(memory.TotalMemory()/2), stages)
+}
