@@ -122,10 +122,16 @@ template <int PAIRS, int ROWS, int KINDS, int MATRIX, int SPLIT, int BESIDE, int
 			if (i >= a.rows) continue;
 			i32 correction = 3 * ((const i32 *)a.q.sum)[i]; // codes 0 to 3 stand for -3, -1, 1, 3
 			float s = ((const float *)a.q.scale)[i];
-			float *y = (float *)a.y + (u64)i * a.outputs + r;
+			float *y = (float *)a.y + (u64)i * a.outputs + r, v[4];
+#pragma unroll
+			for (int m = 0; m < 4; m++) v[m] = (float)(2 * part[e + 2 * m] - correction) * s * scale[min(m, a.outputs - 1 - r)];
+			if (a.outputs % 4 == 0) {
+				*(float4 *)y = make_float4(v[0], v[1], v[2], v[3]);
+				continue;
+			}
 #pragma unroll
 			for (int m = 0; m < 4; m++) {
-				if (r + m < a.outputs) y[m] = (float)(2 * part[e + 2 * m] - correction) * s * scale[m];
+				if (r + m < a.outputs) y[m] = v[m];
 			}
 		}
 	}
