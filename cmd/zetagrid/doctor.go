@@ -23,7 +23,7 @@ type doctorCmd struct {
 
 func (*doctorCmd) Help() string {
 	return examples(
-		example{"zetagrid doctor", "test this machine: data folder, processor, UDP, multicast"},
+		example{"zetagrid doctor", "test this machine: data folder, processor, GPUs, UDP, multicast"},
 		example{"zetagrid doctor --bootstrap /ip4/192.0.2.1/udp/4001/quic-v1/p2p/PEER", "find out why a peer cannot be reached"},
 		example{"zetagrid doctor --api http://127.0.0.1:8642", "and what a running node sees"},
 	)
@@ -72,6 +72,7 @@ func (c *doctorCmd) Run(ctx context.Context, s *streams) error {
 	report := doctorJSON{Version: buildVersion(), Checks: []check{}, Dials: []dial{}, NAT: "unknown"}
 	report.add(c.checkData()...)
 	report.add(checkProcessor()...)
+	report.add(checkGPUs(machineGPUs)...)
 	if c.Model != "" {
 		report.add(checkModel(c.Model))
 	}
