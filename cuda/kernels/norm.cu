@@ -2,99 +2,200 @@
 #include "args.h"
 #include "exact.h"
 
-#define WARPS 16
-#define HELD (CHUNK / 32)             // numbers of a lane: number i is element 32·i + lane of its warp's chunk
-#define STAGED 8                      // chunks whose squares lie in shared memory at a time
-#define TOGETHER 16                   // steps of the sum that are read before they are added
-#define WAVE (WARPS * CHUNK)          // columns that the block holds at a time
+#define WARPS 32
+#define HELD 16                     // numbers of a lane
+#define PIECE (32 * HELD)           // columns of a warp: half of a chunk
+#define WAVE (WARPS * PIECE)        // columns that the block holds at a time
+#define STAGED (WAVE / 2)           // columns whose squares lie in shared memory at a time
+#define TOGETHER 8                  // steps of the sum that are read while as many are added
 
 // Room is the shared memory of the block.
 struct Room {
 	union {
-		float square[STAGED * CHUNK];
-		int4 q[WARPS][CHUNK / 16];
+		float square[STAGED];
+		float swapped[WARPS][HELD / 2][32];
+		int4 q[WARPS][PIECE / 16];
 	};
 	float root;
 	u32 largest[WARPS];
 	i32 sum[WARPS];
 };
 
-// Held is the chunk of a row that a warp holds in its registers.
+// Held is half of a chunk of a row, in the registers of a warp. Number i of a lane is
+// column 128·(i/4) + 4·lane + i mod 4 of it, until it is rotated.
 struct Held {
 	float v[HELD];
 	int first, width; // its first column; columns of the row
 
-	__device__ int column(int i) const { return first + 32 * i + threadIdx.x % 32; }
-	__device__ void load(const float *row) {
-#pragma unroll
-		for (int i = 0; i < HELD; i++) v[i] = column(i) < width ? row[column(i)] : 0;
+	__device__ void at(int wave) { first = wave + threadIdx.x / 32 * PIECE; }
+	__device__ int column(int i) const { return first + i / 4 * 128 + threadIdx.x % 32 * 4 + i % 4; }
+
+	// turned_column is where number i is once the chunk is rotated: bits of the
+	// column have changed places with bits of i, of the lane and of the warp.
+	__device__ int turned_column(int i) const {
+		int half = first / PIECE % 2, pair = first - half * PIECE;
+		return pair + (i / 8 * 512 | half * 256 | i / 4 % 2 * 128 | i % 2 * 64 | i / 2 % 2 * 32 | threadIdx.x % 32);
 	}
+
+	__device__ void load(const float *row) {
+		bool whole = width % 4 == 0 && (u64)row % 16 == 0;
+#pragma unroll
+		for (int i = 0; i < HELD; i += 4) {
+			float4 four = {};
+			int c = column(i);
+			if (whole) {
+				if (c < width) four = *(const float4 *)(row + c);
+			} else {
+				if (c < width) four.x = row[c];
+				if (c + 1 < width) four.y = row[c + 1];
+				if (c + 2 < width) four.z = row[c + 2];
+				if (c + 3 < width) four.w = row[c + 3];
+			}
+			v[i] = four.x, v[i + 1] = four.y, v[i + 2] = four.z, v[i + 3] = four.w;
+		}
+	}
+
 	__device__ void store(float *row) const {
+		bool whole = width % 4 == 0 && (u64)row % 16 == 0;
+#pragma unroll
+		for (int i = 0; i < HELD; i += 4) {
+			int c = column(i);
+			if (whole) {
+				if (c < width) *(float4 *)(row + c) = float4{v[i], v[i + 1], v[i + 2], v[i + 3]};
+			} else {
+#pragma unroll
+				for (int j = 0; j < 4; j++)
+					if (c + j < width) row[c + j] = v[i + j];
+			}
+		}
+	}
+
+	__device__ void load_turned(const float *row) {
+#pragma unroll
+		for (int i = 0; i < HELD; i++) v[i] = turned_column(i) < width ? row[turned_column(i)] : 0;
+	}
+
+	__device__ void store_turned(float *row) const {
 #pragma unroll
 		for (int i = 0; i < HELD; i++)
-			if (column(i) < width) row[column(i)] = v[i];
+			if (turned_column(i) < width) row[turned_column(i)] = v[i];
 	}
+
 	__device__ u32 largest() const {
 		u32 m = 0;
 #pragma unroll
 		for (int i = 0; i < HELD; i++) m = max(m, magnitude(v[i]));
 		return m;
 	}
-	// rotate is the signs and the Walsh–Hadamard transform of the chunk's blocks.
-	__device__ void rotate(const u8 *signs) {
+
+	// butterflies is a+b and a-b of numbers that differ in one bit of i.
+	__device__ void butterflies(int bit, bool wanted) {
+		if (!wanted) return;
+#pragma unroll
+		for (int i = 0; i < HELD; i++) {
+			if (i & bit) continue;
+			float left = v[i], right = v[i | bit];
+			v[i] = left + right, v[i | bit] = left - right;
+		}
+	}
+
+	// swap lets a bit of i and a bit of the lane change places: a lane keeps one half
+	// of its numbers and gets its partner's for the other.
+	__device__ void swap(int bit, int lane_bit) {
+		bool upper = threadIdx.x & lane_bit;
+#pragma unroll
+		for (int i = 0; i < HELD; i++) {
+			if (i & bit) continue;
+			float got = __shfl_xor_sync(~0u, upper ? v[i] : v[i | bit], lane_bit);
+			if (upper) v[i] = got;
+			else v[i | bit] = got;
+		}
+	}
+
+	// swap_warps is swap for the highest bit of i and the two warps of a chunk.
+	__device__ void swap_warps(Room *room) {
+		int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+		bool upper = warp % 2;
+		__syncthreads(); // the room may be in use
+#pragma unroll
+		for (int i = 0; i < HELD / 2; i++) room->swapped[warp][i][lane] = upper ? v[i] : v[i + HELD / 2];
+		__syncthreads();
+#pragma unroll
+		for (int i = 0; i < HELD / 2; i++) {
+			float got = room->swapped[warp ^ 1][i][lane];
+			if (upper) v[i] = got;
+			else v[i + HELD / 2] = got;
+		}
+	}
+
+	// rotate is the signs and the Walsh–Hadamard transform of the chunk's blocks,
+	// stride after stride: each is a bit of i when its turn comes.
+	__device__ void rotate(const u8 *signs, Room *room) {
 		int block = hadamard_block(width);
 #pragma unroll
 		for (int i = 0; i < HELD; i++)
 			if (column(i) < width) v[i] = turned(v[i], signs, column(i));
-#pragma unroll
-		for (int stride = 1; stride < 32; stride *= 2) {
-			if (stride >= block) break;
-#pragma unroll
-			for (int i = 0; i < HELD; i++) v[i] = butterfly(v[i], stride);
-		}
-#pragma unroll
-		for (int step = 1; step < HELD; step *= 2) {
-			if (32 * step >= block) break;
-#pragma unroll
-			for (int i = 0; i < HELD; i++) {
-				if (i & step) continue;
-				float left = v[i], right = v[i + step];
-				v[i] = left + right, v[i + step] = left - right;
-			}
-		}
+		butterflies(1, 1 < block);
+		butterflies(2, 2 < block);
+		swap(1, 1);
+		butterflies(1, 4 < block);
+		swap(2, 2);
+		butterflies(2, 8 < block);
+		swap(1, 4);
+		butterflies(1, 16 < block);
+		swap(2, 8);
+		butterflies(2, 32 < block);
+		swap(1, 16);
+		butterflies(1, 64 < block);
+		butterflies(4, 128 < block);
+		butterflies(8, 256 < block);
+		swap_warps(room);
+		butterflies(8, 512 < block);
 	}
 };
 
-// sum_of_squares is Σ x² by the rule for sums, in every lane of warp 0. held is left
-// with the row's last wave. The squares of one wave after the other go to shared memory,
-// STAGED chunks at a time; warp 0 adds them.
-__device__ static inline float sum_of_squares(Held *held, const float *x, Room *room) {
-	int lane = threadIdx.x % 32, warp = threadIdx.x / 32, width = held->width;
+// add_squares adds steps times 32 squares to the sums of a warp's lanes, in their order.
+// Past the row lie zeros.
+__device__ static inline float add_squares(float sum, const float *square, int steps) {
+	float next[TOGETHER];
+#pragma unroll
+	for (int j = 0; j < TOGETHER; j++) next[j] = square[32 * j];
+	for (int s = 0; s < steps; s += TOGETHER) {
+		float now[TOGETHER];
+#pragma unroll
+		for (int j = 0; j < TOGETHER; j++) now[j] = next[j];
+		square += s + TOGETHER < steps ? 32 * TOGETHER : 0;
+#pragma unroll
+		for (int j = 0; j < TOGETHER; j++) next[j] = square[32 * j];
+#pragma unroll
+		for (int j = 0; j < TOGETHER; j++) sum += now[j];
+	}
+	return sum;
+}
+
+// sum_of_squares is Σ x² by the rule for sums, in every lane of warp 0. held, which holds
+// the row's first columns, is left with its last. Squares go to shared memory, STAGED
+// columns at a time, and warp 0 adds them, while the others do what meanwhile does.
+template <typename Do> __device__ static inline float sum_of_squares(Held *held, const float *x, Room *room, Do meanwhile) {
+	int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
 	float sum = 0;
-	for (int first = 0; first < width; first += WAVE) {
-		held->first = first + warp * CHUNK;
-		held->load(x);
-#pragma unroll
-		for (int part = 0; part < WARPS / STAGED; part++) {
-			int left = width - first - part * STAGED * CHUNK; // columns yet to be added
-			if (left <= 0) break;
-			if (warp / STAGED == part) {
-#pragma unroll
-				for (int i = 0; i < HELD; i++) room->square[warp % STAGED * CHUNK + 32 * i + lane] = held->v[i] * held->v[i];
-			}
-			__syncthreads();
-			if (warp == 0) {
-				int steps = min(STAGED * HELD, (left + 31) / 32);
-				for (int s = 0; s < steps; s += TOGETHER) { // past the row lie zeros
-					float some[TOGETHER];
-#pragma unroll
-					for (int j = 0; j < TOGETHER; j++) some[j] = room->square[32 * (s + j) + lane];
-#pragma unroll
-					for (int j = 0; j < TOGETHER; j++) sum += some[j];
-				}
-			}
-			__syncthreads();
+	for (int first = 0; first < held->width; first += STAGED) {
+		int part = first / STAGED % 2; // of the wave
+		if (part == 0 && first > 0) {
+			held->at(first);
+			held->load(x);
 		}
+		if (warp / (WARPS / 2) == part) {
+#pragma unroll
+			for (int i = 0; i < HELD; i += 4) {
+				const float *v = held->v + i;
+				*(float4 *)(room->square + held->column(i) - first) = float4{v[0] * v[0], v[1] * v[1], v[2] * v[2], v[3] * v[3]};
+			}
+		}
+		__syncthreads();
+		if (warp == 0) sum = add_squares(sum, room->square + lane, min(STAGED, held->width - first + 31) / 32);
+		else if (first == 0) meanwhile();
+		__syncthreads();
 	}
 #pragma unroll
 	for (int half = 16; half > 0; half /= 2) sum += __shfl_xor_sync(~0u, sum, half);
@@ -107,13 +208,31 @@ __device__ static inline u32 block_max(u32 v, Room *room) {
 	__syncthreads(); // largest may still be read
 	if (threadIdx.x % 32 == 0) room->largest[threadIdx.x / 32] = v;
 	__syncthreads();
-	return __reduce_max_sync(~0u, room->largest[threadIdx.x % WARPS]);
+	return __reduce_max_sync(~0u, room->largest[threadIdx.x % 32]);
 }
 
-// convert writes the int8 numbers of the warp's chunk and returns the lane's part of
-// their sum.
-__device__ static inline i32 convert(const Int8Rows &to, const Held &held, int row, int stride, float scale, int4 *q) {
-	int lane = threadIdx.x % 32, groups = (held.width + 15) / 16;
+// convert writes a warp's columns as int8 and returns the lane's part of their sum.
+__device__ static inline i32 convert(const Int8Rows &to, const Held &held, int row, int stride, float scale) {
+	i32 sum = 0;
+#pragma unroll
+	for (int i = 0; i < HELD; i += 4) {
+		u32 packed = 0;
+#pragma unroll
+		for (int j = 0; j < 4; j++) {
+			i32 n = converts(scale) ? to_int8(held.v[i + j], scale) : 0;
+			packed |= (u32)(n & 0xff) << (8 * j);
+			sum += n;
+		}
+		int c = held.column(i);
+		if (c < (held.width + 15) / 16 * 16) ((u32 *)to.q)[((u64)(c / 16) * stride + row) * 4 + c % 16 / 4] = packed;
+	}
+	return sum;
+}
+
+// convert_turned is convert once the chunk is rotated: a lane has a byte of a group, so
+// groups are put together in shared memory.
+__device__ static inline i32 convert_turned(const Int8Rows &to, const Held &held, int row, int stride, float scale, int4 *q) {
+	int lane = threadIdx.x % 32;
 	i32 sum = 0;
 	__syncwarp(); // q may still be read
 #pragma unroll
@@ -123,32 +242,19 @@ __device__ static inline i32 convert(const Int8Rows &to, const Held &held, int r
 		sum += n;
 	}
 	__syncwarp();
-#pragma unroll
-	for (int j = lane; j < CHUNK / 16; j += 32) {
-		int group = held.first / 16 + j;
-		if (group < groups) ((int4 *)to.q)[(u64)group * stride + row] = q[j];
-	}
+	int group = (held.turned_column(lane / 2) - lane) / 16 + lane % 2; // of the lane's 16 bytes
+	if (group < (held.width + 15) / 16) ((int4 *)to.q)[(u64)group * stride + row] = q[lane];
 	return sum;
 }
 
-// int8_row makes row of to: held's wave, or if there are several, from, wave by wave.
-__device__ static inline void int8_row(const Int8Rows &to, Held *held, const float *from, int row, int stride, u32 largest, Room *room) {
-	int warp = threadIdx.x / 32;
-	float scale = row_scale(block_max(largest, room));
-	i32 sum = 0;
-	for (int first = 0; first < held->width; first += WAVE) {
-		if (held->width > WAVE) {
-			held->first = first + warp * CHUNK;
-			held->load(from);
-		}
-		sum += convert(to, *held, row, stride, scale, room->q[warp]);
-	}
+// finish_row writes a row's scale and sum, of which every thread has a part.
+__device__ static inline void finish_row(const Int8Rows &to, int row, float scale, i32 sum, Room *room) {
 	sum = __reduce_add_sync(~0u, sum);
-	if (threadIdx.x % 32 == 0) room->sum[warp] = sum;
+	if (threadIdx.x % 32 == 0) room->sum[threadIdx.x / 32] = sum;
 	__syncthreads();
+	if (threadIdx.x >= 32) return;
+	sum = __reduce_add_sync(~0u, room->sum[threadIdx.x]);
 	if (threadIdx.x > 0) return;
-	sum = 0;
-	for (int w = 0; w < WARPS; w++) sum += room->sum[w];
 	((float *)to.scale)[row] = scale;
 	((i32 *)to.sum)[row] = sum;
 }
@@ -162,50 +268,70 @@ __device__ static inline void zero_row(const Int8Rows &to, int row, int width, i
 	((i32 *)to.sum)[row] = 0;
 }
 
-// A block for each row.
+// A block for each row. What a row needs twice it keeps in registers, if it fits.
 extern "C" __global__ void __launch_bounds__(32 * WARPS) rms_norm(NormArgs a) {
 	__shared__ Room room;
-	int row = blockIdx.x, warp = threadIdx.x / 32;
-	u64 at = (u64)row * a.width;
+	int row = blockIdx.x, width = a.width;
+	u64 at = (u64)row * width;
 	const float *x = (const float *)a.x + at;
 	float *out = (float *)a.out + at, *rotated = (float *)a.rotated + at;
-	const VariantLayer *v = active(a.batch, a.at, row);
+	bool once = width <= WAVE;
+	Held held, gain;
+	held.width = gain.width = width;
+	held.at(0), gain.at(0);
+	held.load(x); // of any row, active or not: nothing waits for the answer
+	const VariantLayer *v = nullptr;
+	auto find = [&]() {
+		v = active(a.batch, a.at, row);
+		if (v && once) gain.load((const float *)v->gain);
+	};
+	float sum = sum_of_squares(&held, x, &room, find);
+	if (threadIdx.x == 0) room.root = sqrtf(sum / (float)width + a.eps);
+	if (threadIdx.x < 32) find();
+	__syncthreads();
 	if (!v) {
-		for (int c = threadIdx.x; c < a.width && a.out != a.x; c += blockDim.x) out[c] = 0;
-		zero_row(a.rotated_rows, row, a.width, a.stride);
-		zero_row(a.plain_rows, row, a.width, a.stride);
+		for (int c = threadIdx.x; c < width && a.out != a.x; c += blockDim.x) out[c] = 0;
+		zero_row(a.rotated_rows, row, width, a.stride);
+		zero_row(a.plain_rows, row, width, a.stride);
 		return;
 	}
-	Held held;
-	held.width = a.width;
-	float sum = sum_of_squares(&held, x, &room);
-	if (threadIdx.x == 0) room.root = sqrtf(sum / (float)a.width + a.eps);
-	__syncthreads();
 	float root = room.root;
-	const float *gain = (const float *)v->gain;
 	u32 largest = 0;
-	for (int first = 0; first < a.width; first += WAVE) {
-		if (a.width > WAVE) {
-			held.first = first + warp * CHUNK;
-			held.load(x);
+	for (int wave = 0; wave < width; wave += WAVE) {
+		if (!once) {
+			held.at(wave), gain.at(wave);
+			held.load(x), gain.load((const float *)v->gain);
 		}
 #pragma unroll
-		for (int i = 0; i < HELD; i++)
-			if (held.column(i) < a.width) held.v[i] = held.v[i] / root * gain[held.column(i)];
+		for (int i = 0; i < HELD; i++) {
+			float y = held.v[i] / root * gain.v[i];
+			held.v[i] = held.column(i) < width ? y : 0;
+		}
 		held.store(out);
 		largest = max(largest, held.largest());
 	}
-	if (a.plain_rows.q) int8_row(a.plain_rows, &held, out, row, a.stride, largest, &room);
+	if (a.plain_rows.q) {
+		float scale = row_scale(block_max(largest, &room));
+		i32 part = 0;
+		for (int wave = 0; wave < width; wave += WAVE) {
+			if (!once) held.at(wave), held.load(out);
+			part += convert(a.plain_rows, held, row, a.stride, scale);
+		}
+		finish_row(a.plain_rows, row, scale, part, &room);
+	}
 	if (!a.rotated_rows.q) return;
 	largest = 0;
-	for (int first = 0; first < a.width; first += WAVE) {
-		if (a.width > WAVE) {
-			held.first = first + warp * CHUNK;
-			held.load(out);
-		}
-		held.rotate((const u8 *)a.signs);
-		if (a.width > WAVE) held.store(rotated);
+	for (int wave = 0; wave < width; wave += WAVE) {
+		if (!once) held.at(wave), held.load(out);
+		held.rotate((const u8 *)a.signs, &room);
+		if (!once) held.store_turned(rotated);
 		largest = max(largest, held.largest());
 	}
-	int8_row(a.rotated_rows, &held, rotated, row, a.stride, largest, &room);
+	float scale = row_scale(block_max(largest, &room));
+	i32 part = 0;
+	for (int wave = 0; wave < width; wave += WAVE) {
+		if (!once) held.at(wave), held.load_turned(rotated);
+		part += convert_turned(a.rotated_rows, held, row, a.stride, scale, room.q[threadIdx.x / 32]);
+	}
+	finish_row(a.rotated_rows, row, scale, part, &room);
 }

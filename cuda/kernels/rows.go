@@ -11,7 +11,7 @@ func chunks(width int32) int { return (int(width) + chunk - 1) / chunk }
 
 // Norm launches RMSNorm; see args.h.
 func Norm(a NormArgs) Call {
-	return Call{"rms_norm", device.Launch{Grid: [3]int{int(a.Batch.Rows), 1, 1}, Block: [3]int{512, 1, 1}, Args: bytesOf(a)}}
+	return Call{"rms_norm", device.Launch{Grid: [3]int{int(a.Batch.Rows), 1, 1}, Block: [3]int{chunk, 1, 1}, Args: bytesOf(a)}}
 }
 
 // ConvGate launches the release cell's convolution and gate.
