@@ -33,6 +33,9 @@ type fake struct {
 	failKind error // what it fails with
 	late     bool  // it fails when waited for, if it can
 	lost     error
+	lazy     bool          // it does nothing at all, and allocates nothing
+	waited   time.Duration // the limit of the last Wait
+	copied   int64         // bytes copied to it
 
 	busy atomic.Int32
 }
@@ -223,7 +226,7 @@ func (g *fakeGraph) Close() error {
 func (s *fakeStream) ask(name string, do func()) error {
 	defer s.f.alone()()
 	now, later := s.f.call(name, true)
-	if now != nil {
+	if now != nil || s.f.lazy {
 		return now
 	}
 	s.todo = append(s.todo, func() error {
@@ -239,12 +242,19 @@ func (s *fakeStream) CopyIn(to device.Pointer, from []byte) error {
 	if s.recording {
 		panic("copy in a graph")
 	}
+	s.f.copied += int64(len(from))
+	if s.f.lazy {
+		return s.ask("copy in", nil)
+	}
 	return s.ask("copy in", func() { copy(s.f.at(to, int64(len(from))), from) })
 }
 
 func (s *fakeStream) CopyOut(to []byte, from device.Pointer) error {
 	if s.recording {
 		panic("copy in a graph")
+	}
+	if s.f.lazy {
+		return s.ask("copy out", nil)
 	}
 	return s.ask("copy out", func() { copy(to, s.f.at(from, int64(len(to)))) })
 }
@@ -301,6 +311,9 @@ func (s *fakeStream) Replay(g device.Graph) error {
 	if now != nil {
 		return now
 	}
+	if s.f.lazy {
+		return nil
+	}
 	s.todo = append(s.todo, g.(*fakeGraph).todo...)
 	if later != nil {
 		s.todo = append(s.todo, func() error { return later })
@@ -315,6 +328,7 @@ func (s *fakeStream) Wait(limit time.Duration) (err error) {
 	if limit <= 0 {
 		panic("wait without a limit")
 	}
+	s.f.waited = limit
 	if now, _ := s.f.call("wait", false); now != nil {
 		return now
 	}
