@@ -68,6 +68,15 @@ func (d *decoder) address(in *instruction, op ptx.Operand) error {
 	return err
 }
 
+// grain notes that the kernel touches n bytes of a space at once.
+func (d *decoder) grain(space ptx.Space, n uint64) {
+	to := &d.p.globalGrain
+	if space == ptx.Shared {
+		to = &d.p.grain
+	}
+	*to = min(*to, uint8(bits.TrailingZeros64(n)))
+}
+
 // isParam reports whether v is a parameter of the kernel itself.
 func (d *decoder) isParam(v *ptx.Variable) bool {
 	return d.depth == 1 && slices.Contains(d.fn.Params, v)
@@ -107,6 +116,13 @@ func (d *decoder) loadOrStore(in *instruction, storing bool) error {
 	if err := d.address(in, at); err != nil {
 		return err
 	}
+	n := uint64(len(in.many)) * uint64(in.size)
+	if in.generic || in.space == ptx.Shared {
+		d.grain(ptx.Shared, n)
+	}
+	if in.generic || in.space == ptx.Global {
+		d.grain(ptx.Global, n)
+	}
 	if storing && (in.space == ptx.Const && !in.generic || in.space == ptx.Param && !in.generic) {
 		return d.notKnown("what cannot be written")
 	}
@@ -114,7 +130,7 @@ func (d *decoder) loadOrStore(in *instruction, storing bool) error {
 }
 
 // reach is the n bytes that a lane's address is of; nil after a failure.
-func (w *warp) reach(in *instruction, i int, at, n uint64) []byte {
+func (w *warp) reach(in *instruction, i int, at, n uint64, how access) []byte {
 	space := in.space
 	if in.generic {
 		space = ptx.Global
@@ -142,27 +158,34 @@ func (w *warp) reach(in *instruction, i int, at, n uint64) []byte {
 	case ptx.Param:
 		from, name = w.block.args, "parameters"
 	default:
-		return w.global(in, i, at, n)
+		return w.global(in, i, at, n, how)
 	}
 	if at > uint64(len(from)) || n > uint64(len(from))-at {
 		w.fail(in, i, device.ErrIllegalAccess, "%d bytes at %#x of %d bytes of %s", n, at, len(from), name)
+		return nil
+	}
+	if space == ptx.Shared && w.block.checked && !w.checkShared(in, i, at, n, how) {
 		return nil
 	}
 	return from[at:][:n]
 }
 
 // global is n bytes of the device's memory.
-func (w *warp) global(in *instruction, i int, at, n uint64) []byte {
-	if a := w.last; a != nil && !a.freed.Load() && at >= a.base && at-a.base < uint64(len(a.data)) && n <= uint64(len(a.data))-(at-a.base) {
-		return a.data[at-a.base:][:n]
+func (w *warp) global(in *instruction, i int, at, n uint64, how access) []byte {
+	a := w.last
+	if a == nil || a.freed.Load() || at < a.base || at-a.base >= uint64(len(a.data)) || n > uint64(len(a.data))-(at-a.base) {
+		p, why := w.block.device.memory.reach(at, n)
+		if p == nil {
+			w.fail(in, i, device.ErrIllegalAccess, "%s", why)
+			return nil
+		}
+		a = w.block.device.memory.find(at)
+		w.last = a
 	}
-	p, why := w.block.device.memory.reach(at, n)
-	if p == nil {
-		w.fail(in, i, device.ErrIllegalAccess, "%s", why)
+	if a.written != nil && !w.checkGlobal(in, i, a, at, n, how) {
 		return nil
 	}
-	w.last = w.block.device.memory.find(at)
-	return p
+	return a.data[at-a.base:][:n]
 }
 
 func runLoad(w *warp, in *instruction, active uint32) {
@@ -170,7 +193,7 @@ func runLoad(w *warp, in *instruction, active uint32) {
 	n := uint64(in.size) * uint64(len(in.many))
 	for m := active; m != 0; m &= m - 1 {
 		i := firstLane(m)
-		p := w.reach(in, i, a[i]+in.offset, n)
+		p := w.reach(in, i, a[i]+in.offset, n, reads)
 		if p == nil {
 			return
 		}
@@ -189,117 +212,12 @@ func runStore(w *warp, in *instruction, active uint32) {
 	n := uint64(in.size) * uint64(len(in.many))
 	for m := active; m != 0; m &= m - 1 {
 		i := firstLane(m)
-		p := w.reach(in, i, a[i]+in.offset, n)
+		p := w.reach(in, i, a[i]+in.offset, n, writes)
 		if p == nil {
 			return
 		}
 		for k, r := range in.many {
 			store(p[k*int(in.size):], in.size, w.r[r][i])
-		}
-	}
-}
-
-// copyAsync is cp.async: the copy is made at once, so waiting is nothing.
-func (d *decoder) copyAsync(in *instruction) error {
-	parts := d.in.Parts
-	if len(parts) < 3 || parts[1] != "async" {
-		return d.notKnown("not known here")
-	}
-	switch parts[2] {
-	case "commit_group", "wait_group", "wait_all":
-		in.run = func(*warp, *instruction, uint32) {}
-		return nil
-	case "ca", "cg":
-	default:
-		return d.notKnown("not known here")
-	}
-	if err := d.operands(3, 4); err != nil {
-		return err
-	}
-	ops := d.in.Operands
-	if ops[0].Kind != ptx.Address || ops[1].Kind != ptx.Address || ops[2].Kind != ptx.Immediate || len(ops[0].List) != 1 || len(ops[1].List) != 1 {
-		return d.notKnown("not known here")
-	}
-	in.size = uint8(ops[2].Value)
-	if !slices.Contains([]uint64{4, 8, 16}, ops[2].Value) || parts[2] == "cg" && in.size != 16 {
-		return d.notKnown("%d bytes", ops[2].Value)
-	}
-	var err error
-	if in.a, err = d.source(ops[0].List[0], ptx.U64); err != nil {
-		return err
-	}
-	if in.b, err = d.source(ops[1].List[0], ptx.U64); err != nil {
-		return err
-	}
-	in.c = d.constant(ops[2].Value)
-	if len(ops) == 4 {
-		if in.c, err = d.source(ops[3], ptx.U32); err != nil {
-			return err
-		}
-	}
-	in.offset, in.all = uint64(ops[0].Offset), uint64(ops[1].Offset)
-	in.run = runCopyAsync
-	return nil
-}
-
-func runCopyAsync(w *warp, in *instruction, active uint32) {
-	n := uint64(in.size)
-	from := *in
-	from.space = ptx.Global
-	in = &from
-	for m := active; m != 0; m &= m - 1 {
-		i := firstLane(m)
-		length := min(w.r[in.c][i], n)
-		var source []byte
-		if length > 0 {
-			in.space = ptx.Global
-			if source = w.reach(in, i, w.r[in.b][i]+in.all, n); source == nil {
-				return
-			}
-		}
-		in.space = ptx.Shared
-		to := w.reach(in, i, w.r[in.a][i]+in.offset, n)
-		if to == nil {
-			return
-		}
-		clear(to)
-		copy(to, source[:length])
-	}
-}
-
-// loadMatrix is ldmatrix: up to four matrices of 8 rows of 16 bytes.
-func (d *decoder) loadMatrix(in *instruction) error {
-	if err := d.operands(2, 2); err != nil {
-		return err
-	}
-	if name := d.in.Name; !strings.HasPrefix(name, "ldmatrix.sync.aligned.m8n8.x") || slices.Contains(d.in.Parts, "trans") || !strings.HasSuffix(name, ".b16") {
-		return d.notKnown("not known here")
-	}
-	var err error
-	if in.many, err = d.list(d.in.Operands[0], ptx.B32, true); err != nil {
-		return err
-	}
-	if n := len(in.many); n != 1 && n != 2 && n != 4 || d.in.Parts[4] != "x"+string(rune('0'+n)) {
-		return d.notKnown("%d registers", n)
-	}
-	in.form, in.run = syncForm, runLoadMatrix
-	return d.address(in, d.in.Operands[1])
-}
-
-func runLoadMatrix(w *warp, in *instruction, active uint32) {
-	if active != allLanes {
-		w.fail(in, firstLane(active), device.ErrIllegalAccess, "lanes %#x are missing", ^active)
-		return
-	}
-	var rows [32][]byte
-	for i := range 8 * len(in.many) {
-		if rows[i] = w.reach(in, i, w.r[in.a][i]+in.offset, 16); rows[i] == nil {
-			return
-		}
-	}
-	for k, r := range in.many {
-		for i := range 32 {
-			w.r[r][i] = load(rows[8*k+i/4][i%4*4:], 4)
 		}
 	}
 }

@@ -44,6 +44,8 @@ func (d *decoder) atomic(in *instruction) error {
 		}
 	}
 	in.size, in.run = uint8(t.Bytes()), runAtomic
+	d.grain(ptx.Shared, uint64(in.size))
+	d.grain(ptx.Global, uint64(in.size))
 	return d.address(in, ops[0])
 }
 
@@ -81,12 +83,9 @@ func atomicLane(op string, t ptx.Type) lane {
 }
 
 func runAtomic(w *warp, in *instruction, active uint32) {
-	d := w.block.device
-	d.atomics.Lock()
-	defer d.atomics.Unlock()
 	for m := active; m != 0; m &= m - 1 {
 		i := firstLane(m)
-		p := w.reach(in, i, w.r[in.a][i]+in.offset, uint64(in.size))
+		p := w.reach(in, i, w.r[in.a][i]+in.offset, uint64(in.size), updates)
 		if p == nil {
 			return
 		}

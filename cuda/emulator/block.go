@@ -23,6 +23,13 @@ type block struct {
 	arrived [16]int // at barriers, without waiting
 	clock   uint64
 	err     *device.Error
+
+	serial  uint64  // of the block, over all launches of the device
+	first   uint64  // of the launch's first
+	epoch   uint32  // barriers of the block so far
+	checked bool    // shared memory is
+	pieces  []piece // of shared memory; nil: races are not looked for
+	written bitmap  // of shared memory; nil: not looked at
 }
 
 // prepare makes room for a launch.
@@ -48,6 +55,20 @@ func (b *block) prepare(l *device.Launch, budget int64) {
 		b.shared = make([]byte, n)
 	}
 	b.shared = b.shared[:n]
+	b.watch()
+}
+
+// watch readies what remembers who touched shared memory.
+func (b *block) watch() {
+	b.first = b.device.blocks + 1
+	o := &b.device.options
+	b.checked = !o.Racy || o.Strict
+	if n := len(b.shared)>>b.program.grain + 1; !o.Racy && len(b.pieces) < n {
+		b.pieces = make([]piece, n)
+	}
+	if n := (len(b.shared) + 63) / 64; o.Strict && len(b.written) < n {
+		b.written = make(bitmap, n)
+	}
 }
 
 // run runs the block of an index.
@@ -58,6 +79,9 @@ func (b *block) run(index [3]int) {
 		b.shared[i] = undefined
 	}
 	b.arrived = [16]int{}
+	b.device.blocks++
+	b.serial, b.epoch = b.device.blocks, 0
+	clear(b.written)
 	for _, w := range warps {
 		w.start()
 	}
@@ -131,6 +155,7 @@ func (b *block) release(warps []*warp, alive int) bool {
 
 // open lets the threads that wait at barrier id go on.
 func (b *block) open(warps []*warp, id int32) {
+	b.epoch++
 	count, all, waits := 0, true, 0
 	for _, w := range warps {
 		for _, g := range w.groups[:w.n] {

@@ -90,7 +90,7 @@ const (
 func (d *decoder) barrier(in *instruction) error {
 	parts := d.in.Parts[1:]
 	if len(parts) > 0 && parts[0] == "warp" {
-		in.form, in.run = syncForm, func(*warp, *instruction, uint32) {}
+		in.form, in.run = syncForm, func(w *warp, _ *instruction, _ uint32) { w.syncs++ }
 		if err := d.operands(1, 1); err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ func (d *decoder) notKnown(format string, args ...any) error {
 // decode makes a program of the kernel fn.
 func decode(m *ptx.Module, fn *ptx.Function, globals map[*ptx.Variable]uint64) (*program, error) {
 	d := &decoder{
-		p: &program{name: fn.Name, aligned: 16}, module: m, globals: globals,
+		p: &program{name: fn.Name, aligned: 16, grain: 4, globalGrain: 4}, module: m, globals: globals,
 		places: map[*ptx.Variable]uint64{}, constants: map[uint64]int32{}, specials: map[string]int32{}, seen: map[*ptx.Function]bool{},
 	}
 	for _, v := range fn.Params {

@@ -1,32 +1,28 @@
 package emulator
 
 import (
-	"errors"
 	"fmt"
-	"math"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/zetagrid/zetagrid/cuda/device"
 	"github.com/zetagrid/zetagrid/cuda/emulator/ptx"
 )
 
-// Options is what a device is like. The zero value is a device of 1 GiB with all
-// checks that cost little.
-type Options struct {
-	Memory int64 // bytes it has; 0: 1 GiB
-	// Budget is how many branches the threads of a launch may take together,
-	// counted by warp; past it the launch hangs. 0: 1 << 30.
-	Budget int64
-}
-
-// Device runs PTX on the processor.
+// Device runs PTX on the processor. It is a [device.Device].
 type Device struct {
 	options Options
 	memory  memory
-	atomics sync.Mutex
-	lost    *device.Error // what every call answers from now on
+	lost    atomic.Pointer[device.Error] // what every call answers from now on
+	faults  faults
 	pinned  map[*byte]int
+	blocks  uint64 // that ran, ever
+	clock   time.Duration
+	counts  counts
 }
+
+var _ device.Device = (*Device)(nil)
 
 // New is a device.
 func New(o Options) *Device {
@@ -34,11 +30,25 @@ func New(o Options) *Device {
 		o.Memory = 1 << 30
 	}
 	if o.Budget == 0 {
-		o.Budget = 1 << 30
+		o.Budget = 1 << 32
 	}
 	d := &Device{options: o, pinned: map[*byte]int{}}
-	d.memory.total = o.Memory
+	d.memory.total, d.memory.strict = o.Memory, o.Strict
 	return d
+}
+
+// failed is why the device computes nothing any more; nil while it does.
+func (d *Device) failed() error {
+	if e := d.lost.Load(); e != nil {
+		return e
+	}
+	return nil
+}
+
+// lose makes every call answer e from now on.
+func (d *Device) lose(e *device.Error) error {
+	d.lost.CompareAndSwap(nil, e)
+	return d.lost.Load()
 }
 
 // Info says what the device is.
@@ -48,8 +58,14 @@ func (d *Device) Info() device.Info {
 	return device.Info{Name: "emulator", Memory: d.memory.total, Free: d.memory.total - d.memory.taken, Major: 9, Multiprocessors: 1, Driver: "emulator"}
 }
 
-// Allocate takes memory.
+// Allocate takes memory. It holds bytes that nobody wrote, 0xcb each.
 func (d *Device) Allocate(bytes int64) (device.Pointer, error) {
+	if err := d.failed(); err != nil {
+		return 0, err
+	}
+	if err := d.faults.allocation(fmt.Sprintf("allocation of %d bytes", bytes)); err != nil {
+		return 0, err
+	}
 	a, err := d.memory.allocate(bytes)
 	if err != nil {
 		return 0, err
@@ -57,13 +73,26 @@ func (d *Device) Allocate(bytes int64) (device.Pointer, error) {
 	return device.Pointer(a.base), nil
 }
 
-// Free gives memory back.
-func (d *Device) Free(at device.Pointer) error { return d.memory.free(uint64(at)) }
+// Free gives memory back. Whoever touches it afterwards fails: its address is not
+// given out again.
+func (d *Device) Free(at device.Pointer) error {
+	if err := d.failed(); err != nil {
+		return err
+	}
+	return d.memory.free(uint64(at))
+}
 
 // Pinned is host memory.
 func (d *Device) Pinned(bytes int) ([]byte, error) {
+	if err := d.failed(); err != nil {
+		return nil, err
+	}
+	doing := fmt.Sprintf("pinned memory of %d bytes", bytes)
 	if bytes < 1 {
-		return nil, &device.Error{Kind: device.ErrUnsupported, Doing: fmt.Sprintf("pinned memory of %d bytes", bytes)}
+		return nil, &device.Error{Kind: device.ErrUnsupported, Doing: doing}
+	}
+	if err := d.faults.allocation(doing); err != nil {
+		return nil, err
 	}
 	b := make([]byte, bytes)
 	d.pinned[&b[0]] = bytes
@@ -72,28 +101,28 @@ func (d *Device) Pinned(bytes int) ([]byte, error) {
 
 // Unpin gives host memory back.
 func (d *Device) Unpin(b []byte) error {
-	if len(b) == 0 || d.pinned[&b[0]] == 0 {
-		return &device.Error{Kind: device.ErrUnsupported, Doing: "unpinning memory that is not pinned"}
+	if len(b) == 0 || d.pinned[&b[0]] != len(b) {
+		return &device.Error{Kind: device.ErrUnsupported, Doing: fmt.Sprintf("unpinning %d bytes that are not pinned", len(b))}
 	}
 	delete(d.pinned, &b[0])
-	return nil
+	return d.failed()
 }
 
 // module is the kernels of one text.
 type module struct{ functions map[string]*function }
 
-// function is a kernel, and room to run it.
-type function struct {
-	*program
-	device *Device
-	room   *block
-}
-
-// Load readies the kernels of a text.
+// Load readies the kernels of a text. Variables of the module take memory until
+// the device is closed.
 func (d *Device) Load(text []byte) (device.Module, error) {
+	if err := d.failed(); err != nil {
+		return nil, err
+	}
+	unsupported := func(err error) error {
+		return &device.Error{Kind: device.ErrUnsupported, Name: "InvalidPtx", Code: 218, Doing: err.Error()}
+	}
 	m, err := ptx.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", device.ErrUnsupported, err)
+		return nil, unsupported(err)
 	}
 	globals := map[*ptx.Variable]uint64{}
 	for _, v := range m.Variables {
@@ -106,6 +135,9 @@ func (d *Device) Load(text []byte) (device.Module, error) {
 		}
 		clear(a.data)
 		copy(a.data, v.Init)
+		if a.written != nil {
+			a.written.set(0, uint64(v.Size))
+		}
 		globals[v] = a.base
 	}
 	out := &module{map[string]*function{}}
@@ -115,9 +147,11 @@ func (d *Device) Load(text []byte) (device.Module, error) {
 		}
 		p, err := decode(m, fn, globals)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", device.ErrUnsupported, err)
+			return nil, unsupported(err)
 		}
-		out.functions[fn.Name] = &function{program: p, device: d}
+		f := &function{program: p, device: d}
+		out.functions[fn.Name] = f
+		d.counts.add(f)
 	}
 	return out, nil
 }
@@ -126,62 +160,87 @@ func (d *Device) Load(text []byte) (device.Module, error) {
 func (m *module) Function(name string) (device.Function, error) {
 	f, ok := m.functions[name]
 	if !ok {
-		return nil, &device.Error{Kind: device.ErrUnsupported, Doing: "no kernel " + name}
+		return nil, &device.Error{Kind: device.ErrUnsupported, Doing: "kernel " + name + " of a text that has none of this name"}
 	}
 	return f, nil
 }
 
+// NewStream is a stream.
+func (d *Device) NewStream() (device.Stream, error) {
+	if err := d.failed(); err != nil {
+		return nil, err
+	}
+	return &stream{device: d}, nil
+}
+
 // Close frees everything.
 func (d *Device) Close() error {
-	if d.lost != nil && errors.Is(d.lost, device.ErrClosed) {
+	d.lost.Store(&device.Error{Kind: device.ErrClosed, Doing: "emulator"})
+	d.memory.clear()
+	return nil
+}
+
+// Live is how many allocations nobody has freed, and how many bytes they take.
+func (d *Device) Live() (allocations int, bytes int64) {
+	d.memory.mu.Lock()
+	defer d.memory.mu.Unlock()
+	return d.memory.live, d.memory.taken
+}
+
+// faults are failures that a test asked for.
+type faults struct {
+	mu    sync.Mutex
+	kind  error
+	after int // pieces of work, or allocations, before it
+	armed bool
+}
+
+// Fail makes the device fail once. With [device.ErrOutOfMemory] it is the
+// allocation of device or pinned memory after the next n that fails, and nothing
+// else happens. With another kind it is the piece of a stream's work after the
+// next n, counted as it is done: Wait answers with it, and so does every call
+// from then on. A later Fail takes its place; a nil kind takes it back.
+func (d *Device) Fail(n int, kind error) {
+	d.faults.mu.Lock()
+	defer d.faults.mu.Unlock()
+	d.faults.kind, d.faults.after, d.faults.armed = kind, n, kind != nil
+}
+
+// due reports whether the next failure is now. Those of memory and those of work
+// are counted apart.
+func (f *faults) due(memory bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.armed || memory != (f.kind == device.ErrOutOfMemory) {
 		return nil
 	}
-	d.lost = &device.Error{Kind: device.ErrClosed, Doing: "device closed"}
-	return nil
+	if f.after--; f.after >= 0 {
+		return nil
+	}
+	f.armed = false
+	return f.kind
 }
 
-// check says whether l can be launched.
-func (f *function) check(l *device.Launch) error {
-	bad := func(format string, args ...any) error {
-		return &device.Error{Kind: device.ErrIllegalAccess, Doing: "kernel " + f.name + ": " + fmt.Sprintf(format, args...)}
-	}
-	threads := 1
-	for i := range 3 {
-		most := 65535
-		if i == 0 {
-			most = math.MaxInt32
-		}
-		if l.Grid[i] < 1 || l.Grid[i] > most || l.Block[i] < 1 || l.Block[i] > maxThreads {
-			return bad("grid %v, block %v", l.Grid, l.Block)
-		}
-		threads *= l.Block[i]
-	}
-	switch {
-	case threads > maxThreads:
-		return bad("%d threads of a block", threads)
-	case l.Shared < 0 || int64(l.Shared)+f.static > maxShared:
-		return bad("%d + %d bytes of shared memory", f.static, l.Shared)
-	case int64(len(l.Args)) != f.params:
-		return bad("%d bytes of parameters, it has %d", len(l.Args), f.params)
+func (f *faults) allocation(doing string) error {
+	if kind := f.due(true); kind != nil {
+		return &device.Error{Kind: kind, Code: 2, Name: "OutOfMemory", Doing: doing}
 	}
 	return nil
 }
 
-// launch runs the kernel.
-func (f *function) launch(l *device.Launch) error {
-	if f.room == nil {
-		f.room = &block{program: f.program, device: f.device, hits: make([]uint64, len(f.code))}
+// fault is an error that a test asked for.
+func fault(kind error) *device.Error {
+	code, name := driverCode(kind)
+	return &device.Error{Kind: kind, Code: code, Name: name, Doing: "work of a stream"}
+}
+
+// driverCode is what a driver calls a failure of work.
+func driverCode(kind error) (int, string) {
+	switch kind {
+	case device.ErrIllegalAccess:
+		return 700, "IllegalAddress"
+	case device.ErrHung:
+		return 702, "LaunchTimeout"
 	}
-	b := f.room
-	b.prepare(l, f.device.options.Budget)
-	for z := range l.Grid[2] {
-		for y := range l.Grid[1] {
-			for x := range l.Grid[0] {
-				if b.run([3]int{x, y, z}); b.err != nil {
-					return b.err
-				}
-			}
-		}
-	}
-	return nil
+	return 719, "LaunchFailed"
 }

@@ -66,5 +66,5 @@ func Example() {
 	}
 	// Output:
 	// <nil> [0 0 0 0 2 0 0 0 4 0 0 0 6 0 0 0]
-	// device: illegal access: kernel double, line 15, block [0 0 0], thread [4 0 0]: st.global.u32: 4 bytes at 0x102fffffe10, 16 bytes into an allocation of 16 [0 0 0 0 2 0 0 0 4 0 0 0 6 0 0 0]
+	// device: illegal access: kernel double, line 15, block 0,0,0, thread 4,0,0: st.global.u32: 4 bytes at 0x102fffffe10, 16 bytes into an allocation of 16: IllegalAddress (700) [0 0 0 0 2 0 0 0 4 0 0 0 6 0 0 0]
 }

@@ -29,15 +29,20 @@ type allocation struct {
 	base  uint64
 	data  []byte
 	freed atomic.Bool
+
+	// Of a strict device only:
+	written bitmap
+	pages   []*[pagePieces]piece
 }
 
 // memory is a device's. Allocating may happen beside running.
 type memory struct {
-	mu    sync.Mutex
-	slots atomic.Pointer[[]*allocation]
-	taken int64 // bytes
-	total int64
-	live  int
+	mu     sync.Mutex
+	slots  atomic.Pointer[[]*allocation]
+	taken  int64 // bytes
+	total  int64
+	live   int
+	strict bool
 }
 
 // allocate takes bytes of memory.
@@ -49,7 +54,7 @@ func (m *memory) allocate(bytes int64) (*allocation, error) {
 		return nil, &device.Error{Kind: device.ErrUnsupported, Doing: doing}
 	}
 	if bytes > m.total-m.taken || bytes > maxAlloc {
-		return nil, &device.Error{Kind: device.ErrOutOfMemory, Doing: doing}
+		return nil, &device.Error{Kind: device.ErrOutOfMemory, Code: 2, Name: "OutOfMemory", Doing: doing}
 	}
 	var slots []*allocation
 	if old := m.slots.Load(); old != nil {
@@ -58,6 +63,10 @@ func (m *memory) allocate(bytes int64) (*allocation, error) {
 	a := &allocation{base: (firstSlot+uint64(len(slots)))<<slotBits + slotOffset, data: make([]byte, bytes)}
 	for i := range a.data {
 		a.data[i] = undefined
+	}
+	if m.strict {
+		a.written = newBitmap(len(a.data))
+		a.pages = make([]*[pagePieces]piece, len(a.data)/pagePieces+1)
 	}
 	slots = append(slots, a)
 	m.slots.Store(&slots)
@@ -72,13 +81,21 @@ func (m *memory) free(at uint64) error {
 	defer m.mu.Unlock()
 	a := m.find(at)
 	if a == nil || a.base != at || a.freed.Load() {
-		return &device.Error{Kind: device.ErrIllegalAccess, Doing: fmt.Sprintf("freeing %#x, which is not allocated", at)}
+		return &device.Error{Kind: device.ErrIllegalAccess, Name: "InvalidValue", Code: 1, Doing: fmt.Sprintf("freeing %#x, which is not allocated", at)}
 	}
 	m.taken -= int64(len(a.data))
 	m.live--
 	a.freed.Store(true)
-	a.data = nil
+	a.data, a.written, a.pages = nil, nil, nil
 	return nil
+}
+
+// clear forgets everything.
+func (m *memory) clear() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.slots.Store(nil)
+	m.taken, m.live = 0, 0
 }
 
 // find is the allocation that an address would be of; nil if there never was one.

@@ -74,6 +74,9 @@ type program struct {
 	local      int64      // bytes of local memory of a thread
 	fixed      []constant // predicates that are constant
 	params     int64      // bytes of its parameters
+	// The smallest piece of shared and of global memory that an instruction touches
+	// at once, as a power of two.
+	grain, globalGrain uint8
 }
 
 // Name is the kernel's.

@@ -14,112 +14,105 @@ type stream struct {
 	device    *Device
 	queue     []work
 	recording bool
+	closed    bool
 }
 
-// work is one thing that a stream was asked to do.
-type work func() error
+// What work is.
+type task uint8
 
-type graph struct{ queue []work }
+const (
+	copyIn task = iota
+	copyOut
+	copyWithin
+	fill
+	launch
+	mark
+	replay // counted only: what the graph holds follows
+)
+
+// work is one thing that a stream was asked to do.
+type work struct {
+	task     task
+	value    byte
+	to, from device.Pointer
+	bytes    int64
+	host     []byte
+	function *function
+	launch   *device.Launch
+	event    *event
+}
+
+type graph struct {
+	device *Device
+	queue  []work
+	closed bool
+}
 
 type event struct {
-	at   time.Time
+	at   time.Duration
 	done bool
 }
 
-// NewStream is a stream.
-func (d *Device) NewStream() (device.Stream, error) {
-	if d.lost != nil {
-		return nil, d.lost
-	}
-	return &stream{device: d}, nil
-}
+// refused is something that cannot be asked.
+func refused(doing string) error { return &device.Error{Kind: device.ErrUnsupported, Doing: doing} }
 
 func (s *stream) ask(w work) error {
-	if s.device.lost != nil {
-		return s.device.lost
+	if err := s.device.failed(); err != nil {
+		return err
+	}
+	if s.closed {
+		return refused("work of a closed stream")
 	}
 	s.queue = append(s.queue, w)
 	return nil
 }
 
-// touch is bytes of the device's memory.
-func (s *stream) touch(at device.Pointer, bytes int64, doing string) ([]byte, error) {
-	if bytes < 0 {
-		return nil, &device.Error{Kind: device.ErrIllegalAccess, Doing: doing}
-	}
-	p, why := s.device.memory.reach(uint64(at), uint64(bytes))
-	if why != "" {
-		return nil, &device.Error{Kind: device.ErrIllegalAccess, Doing: doing + ": " + why}
-	}
-	return p, nil
-}
-
 func (s *stream) CopyIn(to device.Pointer, from []byte) error {
 	if s.recording {
-		return &device.Error{Kind: device.ErrUnsupported, Doing: "recording a copy to the device"}
+		return refused("copy to the device while a graph is recorded")
 	}
-	return s.ask(func() error {
-		p, err := s.touch(to, int64(len(from)), fmt.Sprintf("copy of %d bytes to the device", len(from)))
-		copy(p, from)
-		return err
-	})
+	return s.ask(work{task: copyIn, to: to, host: from})
 }
 
 func (s *stream) CopyOut(to []byte, from device.Pointer) error {
 	if s.recording {
-		return &device.Error{Kind: device.ErrUnsupported, Doing: "recording a copy from the device"}
+		return refused("copy from the device while a graph is recorded")
 	}
-	return s.ask(func() error {
-		p, err := s.touch(from, int64(len(to)), fmt.Sprintf("copy of %d bytes from the device", len(to)))
-		copy(to, p)
-		return err
-	})
+	return s.ask(work{task: copyOut, from: from, host: to})
 }
 
 func (s *stream) CopyWithin(to, from device.Pointer, bytes int64) error {
-	return s.ask(func() error {
-		doing := fmt.Sprintf("copy of %d bytes within the device", bytes)
-		p, err := s.touch(from, bytes, doing)
-		if err != nil {
-			return err
-		}
-		q, err := s.touch(to, bytes, doing)
-		copy(q, p)
-		return err
-	})
+	return s.ask(work{task: copyWithin, to: to, from: from, bytes: bytes})
 }
 
 func (s *stream) Fill(to device.Pointer, value byte, bytes int64) error {
-	return s.ask(func() error {
-		p, err := s.touch(to, bytes, fmt.Sprintf("filling %d bytes", bytes))
-		for i := range p {
-			p[i] = value
-		}
-		return err
-	})
+	return s.ask(work{task: fill, to: to, value: value, bytes: bytes})
 }
 
 func (s *stream) Launch(f device.Function, l device.Launch) error {
 	fn, ok := f.(*function)
 	if !ok || fn.device != s.device {
-		return &device.Error{Kind: device.ErrIllegalAccess, Doing: "launch of another device's kernel"}
+		return refused("launch of another device's kernel")
 	}
 	if err := fn.check(&l); err != nil {
 		return err
 	}
 	l.Args = append([]byte(nil), l.Args...)
-	return s.ask(func() error { return fn.launch(&l) })
+	return s.ask(work{task: launch, function: fn, launch: &l})
 }
 
 func (s *stream) Record(do func() error) (device.Graph, error) {
 	if s.recording {
-		return nil, &device.Error{Kind: device.ErrUnsupported, Doing: "recording within a recording"}
+		return nil, refused("recording of a graph within another")
 	}
 	before := s.queue
 	s.queue, s.recording = nil, true
 	err := do()
-	g := &graph{s.queue}
+	g := &graph{device: s.device, queue: s.queue}
 	s.queue, s.recording = before, false
+	if err == nil {
+		err = s.device.failed()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -128,11 +121,11 @@ func (s *stream) Record(do func() error) (device.Graph, error) {
 
 func (s *stream) Replay(g device.Graph) error {
 	recorded, ok := g.(*graph)
-	if !ok || s.recording {
-		return &device.Error{Kind: device.ErrUnsupported, Doing: "replay of no graph"}
+	if !ok || recorded.closed || recorded.device != s.device || s.recording {
+		return refused("replay of a graph that is closed, another device's or recorded now")
 	}
-	if s.device.lost != nil {
-		return s.device.lost
+	if err := s.ask(work{task: replay}); err != nil {
+		return err
 	}
 	s.queue = append(s.queue, recorded.queue...)
 	return nil
@@ -140,49 +133,149 @@ func (s *stream) Replay(g device.Graph) error {
 
 func (s *stream) Mark() (device.Event, error) {
 	e := &event{}
-	return e, s.ask(func() error {
-		e.at, e.done = time.Now(), true
-		return nil
-	})
+	return e, s.ask(work{task: mark, event: e})
 }
 
+// Wait does what was asked. The limit is not looked at: a launch hangs when it
+// has used up its budget, however long that took.
 func (s *stream) Wait(limit time.Duration) error {
 	d := s.device
-	if d.lost != nil {
-		return d.lost
+	if err := d.failed(); err != nil {
+		return err
 	}
-	if limit <= 0 {
-		return &device.Error{Kind: device.ErrUnsupported, Doing: "wait without a limit"}
+	if limit <= 0 || s.recording {
+		return refused("wait without a limit, or while a graph is recorded")
 	}
-	queue := s.queue
-	s.queue = s.queue[:0]
-	for i, w := range queue {
-		err := w()
-		queue[i] = nil
+	defer func() {
+		clear(s.queue)
+		s.queue = s.queue[:0]
+	}()
+	for i := range s.queue {
+		if kind := d.faults.due(false); kind != nil {
+			return d.lose(fault(kind))
+		}
+		err := d.do(&s.queue[i])
 		var failure *device.Error
 		if errors.As(err, &failure) {
-			d.lost = failure
-		}
-		if err != nil {
-			return err
+			return d.lose(failure)
 		}
 	}
 	return nil
 }
 
 func (s *stream) Close() error {
-	s.queue = nil
+	s.queue, s.closed = nil, true
 	return nil
 }
 
-func (g *graph) Close() error { return nil }
+func (g *graph) Close() error {
+	g.queue, g.closed = nil, true
+	return nil
+}
 
 func (e *event) Since(earlier device.Event) (time.Duration, error) {
 	from, ok := earlier.(*event)
 	if !ok || !from.done || !e.done {
-		return 0, &device.Error{Kind: device.ErrUnsupported, Doing: "time between events that were not waited for"}
+		return 0, refused("time between events that were not waited for")
 	}
-	return e.at.Sub(from.at), nil
+	return e.at - from.at, nil
 }
 
 func (e *event) Close() error { return nil }
+
+// pass lets the device's time go on: a nanosecond for an instruction of a warp,
+// which is no measure of any device.
+func (d *Device) pass(instructions int64) { d.clock += time.Duration(instructions) }
+
+// do does one piece of work.
+func (d *Device) do(w *work) error {
+	d.pass(1000)
+	switch w.task {
+	case launch:
+		return w.function.launch(w.launch)
+	case mark:
+		w.event.at, w.event.done = d.clock, true
+		return nil
+	case replay:
+		d.counts.Replays++
+		return nil
+	}
+	d.counts.Copies++
+	return d.move(w)
+}
+
+// move copies or fills.
+func (d *Device) move(w *work) error {
+	bytes, doing := w.bytes, ""
+	switch w.task {
+	case copyIn:
+		bytes = int64(len(w.host))
+		doing = "copy of %d bytes to the device"
+	case copyOut:
+		bytes = int64(len(w.host))
+		doing = "copy of %d bytes from the device"
+	case copyWithin:
+		doing = "copy of %d bytes within the device"
+	default:
+		doing = "filling of %d bytes"
+	}
+	doing = fmt.Sprintf(doing, bytes)
+	if bytes == 0 {
+		return nil
+	}
+	if bytes < 0 {
+		return &device.Error{Kind: device.ErrIllegalAccess, Doing: doing}
+	}
+	d.counts.Copied += bytes
+	var to, from []byte
+	var err error
+	if w.task != copyOut {
+		to, err = d.touch(w.to, bytes, doing)
+	}
+	if err == nil && (w.task == copyOut || w.task == copyWithin) {
+		from, err = d.touch(w.from, bytes, doing)
+	}
+	if err != nil {
+		return err
+	}
+	switch w.task {
+	case copyIn:
+		copy(to, w.host)
+	case copyOut:
+		copy(w.host, from)
+	case copyWithin:
+		copy(to, from)
+	default:
+		for i := range to {
+			to[i] = w.value
+		}
+	}
+	d.noteWritten(w, uint64(bytes))
+	return nil
+}
+
+// touch is bytes of the device's memory.
+func (d *Device) touch(at device.Pointer, bytes int64, doing string) ([]byte, error) {
+	p, why := d.memory.reach(uint64(at), uint64(bytes))
+	if why != "" {
+		return nil, &device.Error{Kind: device.ErrIllegalAccess, Name: "IllegalAddress", Code: 700, Doing: doing + ": " + why}
+	}
+	return p, nil
+}
+
+// noteWritten notes for a strict device that w wrote.
+func (d *Device) noteWritten(w *work, bytes uint64) {
+	if w.task == copyOut {
+		return
+	}
+	to := d.memory.find(uint64(w.to))
+	if to.written == nil {
+		return
+	}
+	if w.task == copyWithin {
+		from := d.memory.find(uint64(w.from))
+		to.written.copy(uint64(w.to)-to.base, from.written, uint64(w.from)-from.base, bytes)
+		return
+	}
+	to.written.set(uint64(w.to)-to.base, bytes)
+}

@@ -37,6 +37,9 @@ type warp struct {
 	groups [32]group
 	n      int // groups there are
 	last   *allocation
+	syncs  uint32     // barriers of the warp so far
+	copies []pending  // asynchronous ones
+	closed [32]uint32 // groups of them
 }
 
 func firstLane(mask uint32) int { return bits.TrailingZeros32(mask) & 31 }
@@ -47,9 +50,12 @@ func (w *warp) fail(in *instruction, lane int, kind error, format string, args .
 		return
 	}
 	b := w.block
-	w.block.err = &device.Error{Kind: kind, Doing: fmt.Sprintf("kernel %s, line %d, block %v, thread %v: %s: %s",
-		b.program.name, in.line, b.index, w.thread(lane), in.name, fmt.Sprintf(format, args...))}
+	code, name := driverCode(kind)
+	b.err = &device.Error{Kind: kind, Code: code, Name: name, Doing: fmt.Sprintf("kernel %s, line %d, block %s, thread %s: %s: %s",
+		b.program.name, in.line, indices(b.index), indices(w.thread(lane)), in.name, fmt.Sprintf(format, args...))}
 }
+
+func indices(v [3]int) string { return fmt.Sprintf("%d,%d,%d", v[0], v[1], v[2]) }
 
 // thread is a lane's index in its block.
 func (w *warp) thread(lane int) [3]int {
@@ -64,6 +70,7 @@ func (w *warp) start() {
 	if threads < 32 {
 		w.alive = 1<<threads - 1
 	}
+	w.copies, w.closed = w.copies[:0], [32]uint32{}
 	w.n = 1
 	w.groups[0] = group{mask: w.alive}
 	for _, s := range w.block.program.specials {
@@ -153,12 +160,14 @@ func (w *warp) step(g int) {
 	code, hits := b.program.code, b.hits
 	pc, active := w.groups[g].pc, w.groups[g].mask
 	w.take(g)
-	next := w.next()
+	next, steps := w.next(), int64(0)
 	for {
 		if pc >= next {
+			b.budget -= steps
 			w.add(group{pc: pc, mask: active})
 			return
 		}
+		steps++
 		in := &code[pc]
 		mask := active
 		if in.guard >= 0 {
@@ -186,10 +195,11 @@ func (w *warp) step(g int) {
 			}
 			pc++
 		case branchForm:
-			if b.budget--; b.budget < 0 {
+			if b.budget -= steps; b.budget < 0 {
 				w.fail(in, firstLane(active), device.ErrHung, "more instructions than a launch may run")
 				return
 			}
+			steps = 0
 			switch mask {
 			case 0:
 				pc++
@@ -201,6 +211,7 @@ func (w *warp) step(g int) {
 				next = w.next()
 			}
 		default:
+			b.budget, steps = b.budget-steps, 0
 			if pc, active = w.leave(in, pc, active, mask); active == 0 {
 				return
 			}
