@@ -15,7 +15,7 @@ struct Column {
 // Loaded is what a row needs from memory.
 struct Loaded {
 	float value, gate;
-	float before[NEAR]; // before[j]: (j+1)·dilation rows before
+	u32 before[NEAR]; // before[j]: (j+1)·dilation rows before, as the ring holds it
 };
 
 // Weights are a channel's; near[j] is of the tap j dilations before the present row.
@@ -37,25 +37,36 @@ __device__ static inline u64 ring_index(const ConvArgs &a, const Column &at, int
 }
 
 // ring_load is what the ring holds of the row that lies back rows before the present
-// one; zero before the start.
-__device__ static inline float ring_load(const ConvArgs &a, const Column &at, int back) {
+// one; zero before the start. Making a number of it is left to ring_number, so that
+// nothing waits for it here.
+__device__ static inline u32 ring_load(const ConvArgs &a, const Column &at, int back) {
 	if (back > at.age) return 0;
 	u64 i = ring_index(a, at, back);
-	return a.ring_bf16 ? __uint_as_float((u32)((const u16 *)at.ring)[i] << 16) : ((const float *)at.ring)[i];
+	return a.ring_bf16 ? ((const u16 *)at.ring)[i] : ((const u32 *)at.ring)[i];
 }
 
-// ring_store keeps the present row, rounded already.
-__device__ static inline void ring_store(const ConvArgs &a, const Column &at, float v) {
+__device__ static inline float ring_number(const ConvArgs &a, u32 bits) {
+	return __uint_as_float(a.ring_bf16 ? bits << 16 : bits);
+}
+
+// ring_bits is a number, rounded already, as the ring holds it.
+__device__ static inline u32 ring_bits(const ConvArgs &a, float v) {
+	return a.ring_bf16 ? __float_as_uint(v) >> 16 : __float_as_uint(v);
+}
+
+// ring_store keeps the present row.
+__device__ static inline void ring_store(const ConvArgs &a, const Column &at, u32 bits) {
 	u64 i = ring_index(a, at, 0);
-	if (a.ring_bf16) ((u16 *)at.ring)[i] = (u16)(__float_as_uint(v) >> 16);
-	else ((float *)at.ring)[i] = v;
+	if (a.ring_bf16) ((u16 *)at.ring)[i] = bits;
+	else ((u32 *)at.ring)[i] = bits;
 }
 
-__device__ static inline Weights load_weights(const ConvArgs &a, const Column &at) {
+__device__ static inline Weights load_weights(const ConvArgs &a, int c) {
+	const float *weights = (const float *)a.weights + c;
 	Weights w = {};
 #pragma unroll
 	for (int j = 0; j <= NEAR; j++)
-		if (j < a.kernel_size) w.near[j] = ((const float *)a.weights)[(u64)(a.kernel_size - 1 - j) * a.width + at.c];
+		if (j < a.kernel_size) w.near[j] = weights[(u64)(a.kernel_size - 1 - j) * a.width];
 	return w;
 }
 
@@ -78,10 +89,10 @@ __device__ static inline float convolved(const ConvArgs &a, const Column &at, co
 	const float *weights = (const float *)a.weights + at.c;
 	float sum = -0.0f;
 	for (int j = a.kernel_size - 2; j >= NEAR; j--)
-		sum += ring_load(a, at, (j + 1) * a.dilation) * weights[(u64)(a.kernel_size - 2 - j) * a.width];
+		sum += ring_number(a, ring_load(a, at, (j + 1) * a.dilation)) * weights[(u64)(a.kernel_size - 2 - j) * a.width];
 #pragma unroll
 	for (int j = NEAR - 1; j >= 0; j--)
-		if (j < a.kernel_size - 1) sum += l.before[j] * w.near[j + 1];
+		if (j < a.kernel_size - 1) sum += ring_number(a, l.before[j]) * w.near[j + 1];
 	return sum + present * w.near[0];
 }
 
@@ -112,21 +123,27 @@ __device__ static inline void add_all(const ConvArgs &a, const Share *share, int
 	}
 }
 
-// pass takes a block's CHUNK channels through the rows of a share. It asks for a row
-// while it computes the one before.
-template <bool with_gate> __device__ static inline void pass(const ConvArgs &a, const Share *share, SpreadRoom *room) {
-	Column at = {share->rings + a.ring_offset, (int)(blockIdx.x * CHUNK + threadIdx.x)};
-	at.slot = share->position % a.ring_rows;
+// convolve passes a block's CHUNK channels through the rows of a share. A row is asked
+// for while the one before it is computed, the first before it is known whether the
+// share is active.
+template <bool with_gate> __device__ static inline void convolve(const ConvArgs &a, SpreadRoom *room) {
+	const Share *share = (const Share *)a.batch.shares + blockIdx.y;
+	int c = blockIdx.x * CHUNK + threadIdx.x, row = share->first, end = row + share->count;
+	bool inside = c < a.width, holds = row < end && share->lo <= a.at.block && a.at.block < share->hi;
+	Column at = {share->rings + a.ring_offset, c, (int)(share->position % a.ring_rows)};
 	at.age = (int)min(share->position - share->start, (i64)1 << 30);
-	bool inside = at.c < a.width;
 	Weights weights = {};
 	Loaded next = {};
-	if (inside) {
-		weights = load_weights(a, at);
-		next = load<with_gate>(a, at, share->first);
+	if (inside && holds) weights = load_weights(a, c), next = load<with_gate>(a, at, row);
+
+	const VariantLayer *v = holds ? share_active(share, a.at) : nullptr;
+	zeros(a, share, v == nullptr);
+	if (!v) return;
+	if (with_gate && v->in_count > 0 && inside) {
+		add_all(a, share, c);
+		weights = load_weights(a, c), next = load<with_gate>(a, at, row);
 	}
-	int end = share->first + share->count;
-	for (int row = share->first; row < end; row++) {
+	for (; row < end; row++) {
 		float y = 0;
 		if (inside) {
 			Loaded now = next;
@@ -134,26 +151,16 @@ template <bool with_gate> __device__ static inline void pass(const ConvArgs &a, 
 			float present = now.value;
 			if (!finite(present) || (with_gate && !finite(now.gate))) mark_bad(a.bad, a.batch, a.at, row);
 			if (a.ring_bf16) present = round_bf16(present);
-			ring_store(a, at, present);
-			if (a.dilation == 1) next.before[0] = present;
+			u32 bits = ring_bits(a, present);
+			ring_store(a, at, bits);
+			if (a.dilation == 1) next.before[0] = bits;
 			y = convolved(a, at, now, weights, present);
 			if (with_gate) y = gated(y, now.gate);
-			((float *)a.out)[(u64)row * a.width + at.c] = y;
+			((float *)a.out)[(u64)row * a.width + c] = y;
 		}
-		spread(a.spread, room, row, a.width, at.c, y);
+		spread(a.spread, room, row, a.width, c, y);
 		at = after(a, at);
 	}
-}
-
-// convolve is what a block does for its share.
-template <bool with_gate> __device__ static inline void convolve(const ConvArgs &a, SpreadRoom *room) {
-	const Share *share = (const Share *)a.batch.shares + blockIdx.y;
-	const VariantLayer *v = share_active(share, a.at);
-	zeros(a, share, v == nullptr);
-	if (!v || share->count == 0) return;
-	int c = blockIdx.x * CHUNK + threadIdx.x;
-	if (with_gate && v->in_count > 0 && c < a.width) add_all(a, share, c);
-	pass<with_gate>(a, share, room);
 }
 
 extern "C" __global__ void __launch_bounds__(CHUNK) conv_gate(ConvArgs a) {

@@ -7,11 +7,11 @@ extern "C" __global__ void __launch_bounds__(CHUNK) gate(GateArgs a) {
 	__shared__ SpreadRoom room;
 	int row = blockIdx.y, c = blockIdx.x * CHUNK + threadIdx.x;
 	bool inside = c < a.width;
+	const float *h = (const float *)a.in + (u64)row * 2 * a.width;
+	float g = 0, value = 0, y = 0;
+	if (inside) g = h[c], value = h[a.width + c]; // before it is known whether the row is active
 	const VariantLayer *v = active(a.batch, a.at, row);
-	float y = 0;
 	if (v && inside) {
-		const float *h = (const float *)a.in + (u64)row * 2 * a.width;
-		float g = h[c], value = h[a.width + c];
 		add_halves(a.low, v, row, a.width, c, &g, &value);
 		if (!finite(g) || !finite(value)) mark_bad(a.bad, a.batch, a.at, row);
 		y = gated(value, g);

@@ -9,18 +9,18 @@
 __device__ static inline void quantize_chunk(const QuantizeArgs &a, const Int8Rows &to, u64 from, u64 maxima, i32 *room) {
 	int row = blockIdx.y, c = blockIdx.x * CHUNK + EACH * threadIdx.x;
 	const float *x = (const float *)from + (u64)row * a.width;
+	float v[EACH] = {}; // of rows whose scale is 0, anything
+	if (a.width % EACH == 0 && from % 16 == 0) {
+		if (c < a.width) *(float4 *)v = *(const float4 *)(x + c);
+	} else {
+#pragma unroll
+		for (int j = 0; j < EACH; j++)
+			if (c + j < a.width) v[j] = x[c + j];
+	}
 	float scale = row_scale(((const u32 *)maxima)[row]);
 	u32 packed = 0;
 	i32 sum = 0;
 	if (converts(scale)) {
-		float v[EACH] = {};
-		if (a.width % EACH == 0 && c < a.width) {
-			*(float4 *)v = *(const float4 *)(x + c);
-		} else {
-#pragma unroll
-			for (int j = 0; j < EACH; j++)
-				if (c + j < a.width) v[j] = x[c + j];
-		}
 #pragma unroll
 		for (int j = 0; j < EACH; j++) {
 			i32 q = to_int8(v[j], scale);
