@@ -12,7 +12,10 @@ import (
 	"github.com/zetagrid/zetagrid/tcn/kernel"
 )
 
-// rig is an emulated device with the kernels loaded.
+// newDevice is an emulated device, or, with the tag cuda, this machine's first.
+var newDevice = func() (device.Device, error) { return emulator.New(emulator.Options{}), nil }
+
+// rig is a device with the kernels loaded.
 type rig struct {
 	t      testing.TB
 	device device.Device
@@ -22,7 +25,15 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	d := emulator.New(emulator.Options{})
+	d, err := newDevice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
 	set, err := Load(d)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,16 @@
+//go:build cuda && linux
+
+package kernels
+
+import (
+	"github.com/zetagrid/zetagrid/cuda/device"
+	"github.com/zetagrid/zetagrid/cuda/driver"
+)
+
+// With the tag cuda the tests of this package run on this machine's first device.
+// Where there is none they run on the emulator, as without the tag.
+func init() {
+	if _, err := driver.Devices(); err == nil {
+		newDevice = func() (device.Device, error) { return driver.Open(0) }
+	}
+}
