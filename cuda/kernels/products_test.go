@@ -39,6 +39,11 @@ func TestProductQ2(t *testing.T) {
 	for cut, rows := range q2Rows {
 		t.Run(cut.kernel, func(t *testing.T) {
 			r, c := newRig(t), rand.New(rand.NewPCG(1, 2))
+			if testing.Short() {
+				testProductQ2(r, c, cut, rows[0], 17, 300)
+				testProductQ2(r, c, cut, rows[len(rows)-1], 36, 100)
+				return
+			}
 			for _, shape := range [][2]int{{1, 1}, {15, 16}, {17, 15}, {100, 60}, {16, 130}, {130, 17}, {256, 128}, {33, 1000}, {257, 300}, {32, 2048}} {
 				for _, n := range rows {
 					testProductQ2(r, c, cut, n, shape[0], shape[1])
@@ -67,8 +72,12 @@ func testProductQ2(r *rig, c *rand.Rand, cut cut, n, outputs, cols int) {
 // TestProductF32 holds every kernel of float32 weights against the portable product.
 func TestProductF32(t *testing.T) {
 	r, c := newRig(t), rand.New(rand.NewPCG(3, 4))
+	shapes := [][2]int{{1, 1}, {15, 31}, {17, 32}, {33, 33}, {100, 60}, {16, 130}, {9, 1000}, {65, 257}}
+	if testing.Short() {
+		shapes = [][2]int{{17, 60}}
+	}
 	for cut, rows := range map[cut][]int{f32Rows1: {1, 3}, f32Rows4: {2, 4, 5}, f32Rows8: {1, 7, 8, 20}} {
-		for _, shape := range [][2]int{{1, 1}, {15, 31}, {17, 32}, {33, 33}, {100, 60}, {16, 130}, {9, 1000}, {65, 257}} {
+		for _, shape := range shapes {
 			outputs, cols := shape[0], shape[1]
 			for _, n := range rows {
 				what := fmt.Sprintf("%s, %d rows, [%d, %d]", cut.kernel, n, outputs, cols)
