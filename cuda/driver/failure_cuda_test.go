@@ -212,3 +212,19 @@ func TestFreeBesideHang(t *testing.T) {
 		t.Errorf("Free: %v", err)
 	}
 }
+
+// A driver that does not answer Open or Devices is given up on.
+func TestWithin(t *testing.T) {
+	never := make(chan struct{})
+	defer close(never)
+	_, err := within(time.Millisecond, "opening device 0", func() (int, error) {
+		<-never
+		return 0, nil
+	})
+	if !errors.Is(err, device.ErrHung) {
+		t.Errorf("%v", err)
+	}
+	if got, err := within(soon, "", func() (int, error) { return 7, nil }); got != 7 || err != nil {
+		t.Errorf("%d, %v", got, err)
+	}
+}

@@ -225,23 +225,17 @@ func (g *gpu) Close() error {
 	if errors.Is(before, device.ErrHung) {
 		return hung
 	}
-	done := make(chan error, 1)
-	go func() {
+	// What a lost device says of its end is known already.
+	failed, err := within(g.limits.close, "closing the device", func() (error, error) {
 		g.using.Lock() // calls that were given up on end first
 		defer g.using.Unlock()
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		done <- g.context.Destroy()
-	}()
-	timer := time.NewTimer(g.limits.close)
-	defer timer.Stop()
-	select {
-	case err := <-done:
-		if err != nil && before == nil {
-			return failure(codeOf(err), "closing the device")
-		}
-		return nil // what a lost device says of its end is known already
-	case <-timer.C:
+		return g.context.Destroy(), nil
+	})
+	switch {
+	case err != nil:
 		return hung
+	case failed != nil && before == nil:
+		return failure(codeOf(failed), "closing the device")
 	}
+	return nil
 }

@@ -6,6 +6,7 @@ import "time"
 
 // waits is how long calls of the driver may take that nobody handed a limit.
 type waits struct {
+	open   time.Duration // to start the driver, describe its devices, make a context
 	memory time.Duration // to take or give back memory, streams, graphs
 	load   time.Duration // to make machine code of a PTX text
 	copy   time.Duration // for the work before a copy of memory that is not pinned
@@ -13,7 +14,7 @@ type waits struct {
 }
 
 // limits are far above what a sound device needs.
-var limits = waits{memory: time.Minute, load: 5 * time.Minute, copy: time.Minute, close: 10 * time.Second}
+var limits = waits{open: time.Minute, memory: time.Minute, load: 5 * time.Minute, copy: time.Minute, close: 10 * time.Second}
 
 // What Open asks of driver and device.
 const (

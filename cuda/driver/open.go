@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"time"
 
 	"gorgonia.org/cu"
 
@@ -42,7 +43,9 @@ func version(v int) string {
 // Devices are the CUDA devices of this machine; index n is what [Open] takes. Free
 // is 0 where the device would not say. Errors: ErrNoDriver; ErrNoDevice when there
 // are none.
-func Devices() ([]device.Info, error) {
+func Devices() ([]device.Info, error) { return within(limits.open, "looking for devices", devices) }
+
+func devices() ([]device.Info, error) {
 	if err := start(); err != nil {
 		return nil, err
 	}
@@ -50,14 +53,14 @@ func Devices() ([]device.Info, error) {
 	if err != nil {
 		return nil, failure(codeOf(err), "counting the devices")
 	}
-	devices := make([]device.Info, count)
-	for n := range devices {
-		if devices[n], err = describe(cu.Device(n)); err != nil {
+	found := make([]device.Info, count)
+	for n := range found {
+		if found[n], err = describe(cu.Device(n)); err != nil {
 			return nil, failure(codeOf(err), fmt.Sprintf("describing device %d", n))
 		}
-		devices[n].Free = freeOf(cu.Device(n))
+		found[n].Free = freeOf(cu.Device(n))
 	}
-	return devices, nil
+	return found, nil
 }
 
 // describe is what a device says of itself without a context: all but Free.
@@ -105,12 +108,39 @@ func freeOf(d cu.Device) int64 {
 }
 
 // Open readies device n. Errors: ErrNoDriver, ErrNoDevice, ErrUnsupported for a
-// device before compute capability 8.0, ErrOutOfMemory, ErrLost.
+// device before compute capability 8.0, ErrOutOfMemory, ErrHung, ErrLost.
 func Open(n int) (device.Device, error) {
+	doing := fmt.Sprintf("opening device %d", n)
+	return within(limits.open, doing, func() (device.Device, error) { return openDevice(n, doing) })
+}
+
+// within is what f returns, or an ErrHung after limit. What f still makes then
+// stays until the program ends.
+func within[T any](limit time.Duration, doing string, f func() (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		value, err := f()
+		done <- outcome{value, err}
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-timer.C:
+		var none T
+		return none, &device.Error{Kind: device.ErrHung, Doing: doing + ": the driver does not answer"}
+	}
+}
+
+func openDevice(n int, doing string) (device.Device, error) {
 	if err := start(); err != nil {
 		return nil, err
 	}
-	doing := fmt.Sprintf("opening device %d", n)
 	if n < 0 {
 		return nil, &device.Error{Kind: device.ErrNoDevice, Doing: doing}
 	}
