@@ -36,7 +36,8 @@ type Call struct {
 	Launch device.Launch
 }
 
-// Set is the kernels loaded on one device.
+// Set is the kernels loaded on one device. Its launches are in one stream, or wait for
+// each other.
 type Set struct {
 	functions map[string]device.Function
 }

@@ -101,8 +101,9 @@ func ProductF32(a ProductArgs) Call { return chosen(choicesF32, a).call(a) }
 // sizes. Every one of them writes the same bits.
 func ProductQ2(a ProductArgs) Call { return chosen(choicesQ2, a).call(a) }
 
-// Shrink launches the first product of every Soul's term: one block of threads for all
-// of an 8-bit term's low, several for a float32 term's while there are few rows.
+// Shrink launches the first product of every Soul's term, several blocks of threads for
+// each term of a row while there are few. These leave sums for each other in memory of
+// the module: launches of one [Set] must be in one stream.
 func Shrink(a ShrinkArgs) Call {
 	terms, rows := max(1, int(a.Low.Terms)), int(a.Batch.Rows)
 	several := max(1, min(int(a.Low.Rank), fewBlocks/max(1, terms*rows)))

@@ -41,21 +41,22 @@ __device__ static inline void shrink_f32(const ShrinkArgs &a, const Term *term, 
 	if (lane == 0) ((float *)a.low.value)[at * a.low.rank + rank] = sum;
 }
 
-// block_sums leaves in sums the sums of 16 rows of an 8-bit A, those of row block b.
-__device__ static inline void block_sums(const ShrinkArgs &a, const Term *term, int b, i32 (&sums)[WARPS][16]) {
+// block_sums leaves in sums those of 16 rows of an 8-bit A, of row block b, over the
+// groups [first, last) of columns.
+__device__ static inline void block_sums(const ShrinkArgs &a, const Term *term, int b, int first, int last, i32 (&sums)[WARPS][16]) {
 	int lane = threadIdx.x % 32, warp = threadIdx.x / 32, groups = (a.cols + 15) / 16;
 	// A warp's load is two groups of four lines; lane 4·l + j holds rows 4·j … of line l.
-	int group = warp * 2 + lane / 16;
-	const uint4 *codes = (const uint4 *)term->a + (u64)b * groups * 16 + warp * 32 + lane;
+	int group = first + warp * 2 + lane / 16;
+	const uint4 *codes = (const uint4 *)term->a + ((u64)b * groups + group) * 16 + lane % 16;
 	const i32 *q = (const i32 *)a.plain.q + ((u64)group * a.stride + blockIdx.y) * 4 + lane / 4 % 4;
 	i32 sum[4] = {};
-	for (; group < groups; group += AHEAD * WARPS * 2) {
+	for (; group < last; group += AHEAD * WARPS * 2) {
 		uint4 w[AHEAD];
 		i32 u[AHEAD];
 #pragma unroll
 		for (int k = 0; k < AHEAD; k++) {
 			w[k] = make_uint4(0, 0, 0, 0), u[k] = 0;
-			if (group + k * WARPS * 2 < groups) w[k] = __ldg(codes + k * WARPS * 32), u[k] = __ldg(q + (u64)(u32)a.stride * (k * WARPS * 8));
+			if (group + k * WARPS * 2 < last) w[k] = __ldg(codes + k * WARPS * 32), u[k] = __ldg(q + (u64)(u32)a.stride * (k * WARPS * 8));
 		}
 #pragma unroll
 		for (int k = 0; k < AHEAD; k++) {
@@ -94,21 +95,63 @@ __device__ static inline void quantize(const ShrinkArgs &a, int rank, u64 at, u3
 	}
 }
 
+// Several blocks of threads share a term's columns while there are few rows: each
+// leaves its sums in pieces, and the last to be done goes on. done is zero between
+// launches, which are in one stream.
+#define PIECES 128 // blocks of threads, at most
+#define PIECE_RANKS 64
+__device__ i32 pieces[PIECES][PIECE_RANKS];
+__device__ u32 done[PIECES];
+
+// last_of says whether this block is the last of so many that share a term.
+__device__ static inline bool last_of(int blocks, u32 *done) {
+	__shared__ bool last;
+	__threadfence();
+	__syncthreads();
+	if (threadIdx.x == 0) {
+		last = atomicAdd(done, 1) == blocks - 1;
+		if (last) *done = 0;
+		__threadfence();
+	}
+	__syncthreads();
+	return last;
+}
+
 // shrink_q8 computes all of a term's low with an 8-bit A.
 __device__ static inline void shrink_q8(const ShrinkArgs &a, const Term *term, u64 at) {
 	__shared__ i32 sums[WARPS][16];
+	int sharing = term->rank <= PIECE_RANKS ? gridDim.z : 1, groups = (a.cols + 15) / 16;
+	if (blockIdx.z >= sharing) return;
+	int share = (groups + sharing - 1) / sharing, first = min(blockIdx.z * share, groups), last = min(first + share, groups);
+	int pair = blockIdx.y * gridDim.x + blockIdx.x; // of term and row
+	i32(*piece)[PIECE_RANKS] = pieces + pair * sharing;
 	float x_scale = ((const float *)a.plain.scale)[blockIdx.y];
+	float *value = (float *)a.low.value + at * a.low.rank;
+	const float *scale = (const float *)term->a_scale;
 	u32 largest = 0;
 	for (int b = 0; b < (term->rank + 15) / 16; b++) {
-		block_sums(a, term, b, sums);
+		block_sums(a, term, b, first, last, sums);
 		__syncthreads();
 		int rank = b * 16 + threadIdx.x;
 		if (threadIdx.x < 16 && rank < term->rank) {
 			i32 sum = 0;
 			for (int i = 0; i < WARPS; i++) sum += sums[i][threadIdx.x];
-			float value = (float)sum * x_scale * ((const float *)term->a_scale)[rank];
-			((float *)a.low.value)[at * a.low.rank + rank] = value;
-			largest = max(largest, __float_as_uint(value) & 0x7fffffffu);
+			if (sharing > 1) {
+				piece[blockIdx.z][rank] = sum;
+			} else {
+				value[rank] = (float)sum * x_scale * scale[rank];
+				largest = max(largest, __float_as_uint(value[rank]) & 0x7fffffffu);
+			}
+		}
+		__syncthreads();
+	}
+	if (sharing > 1) {
+		if (!last_of(sharing, done + pair)) return;
+		if (threadIdx.x < term->rank) {
+			i32 sum = 0;
+			for (int i = 0; i < sharing; i++) sum += __ldcg(&piece[i][threadIdx.x]);
+			value[threadIdx.x] = (float)sum * x_scale * scale[threadIdx.x];
+			largest = __float_as_uint(value[threadIdx.x]) & 0x7fffffffu;
 		}
 		__syncthreads();
 	}
@@ -124,7 +167,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) shrink(ShrinkArgs a) {
 	u64 at = (u64)blockIdx.y * a.low.terms + number;
 	if (!term->eight_bit) {
 		for (int rank = blockIdx.z; rank < term->rank; rank += gridDim.z) shrink_f32(a, term, at, rank);
-	} else if (blockIdx.z == 0) {
+	} else {
 		shrink_q8(a, term, at);
 	}
 }

@@ -63,13 +63,14 @@ func TestShrink(t *testing.T) {
 		for of := range int32(2) {
 			t.Run(fmt.Sprintf("%d columns, of %d", cols, of), func(t *testing.T) {
 				r.t = t
-				testShrink(r, c, cols, of)
+				testShrink(r, c, cols, of, []int32{2, 1, -1, 0, 1, 4, 2, 3, 2, 1, 2})
+				testShrink(r, c, cols, of, []int32{2}) // many blocks of threads for each term
 			})
 		}
 	}
 }
 
-func testShrink(r *rig, c *rand.Rand, cols int, of int32) {
+func testShrink(r *rig, c *rand.Rand, cols int, of int32, rowShare []int32) {
 	const terms, room = 3, 64
 	// Shares: one of no terms, one of two, one of all; one outside its blocks, one skipped.
 	all := []soulA{randomA(r, c, 16, cols, true), randomA(r, c, 5, cols, false), randomA(r, c, 33, cols, true), randomA(r, c, 64, cols, false), randomA(r, c, 1, cols, true)}
@@ -94,7 +95,6 @@ func testShrink(r *rig, c *rand.Rand, cols int, of int32) {
 	}
 	shares := []Share{share(0, 0, 9), share(1, 2, 3), share(2, 0, 3), share(1, 0, 2), share(3, 0, 9)}
 	souls := [][]soulA{nil, of2, of3, nil, nil}
-	rowShare := []int32{2, 1, -1, 0, 1, 4, 2, 3, 2, 1, 2}
 	n, width := len(rowShare), stride(c, len(rowShare))
 	u := rowsOfAll(c, n, cols)
 	plain, want := r.int8Rows(c, u, n, cols, width)
