@@ -27,6 +27,17 @@ __device__ static inline void raise(u64 to, int row, const u32 *largest) {
 	if (threadIdx.x == 0) atomicMax((u32 *)to + row, all);
 }
 
+// butterflies is the Walsh–Hadamard transform of each block lanes.
+__device__ static inline float butterflies(float v, int block) {
+	if (block >= 32) { // without a question before each
+#pragma unroll
+		for (int stride = 1; stride < 32; stride *= 2) v = butterfly(v, stride);
+		return v;
+	}
+	for (int stride = 1; stride < block; stride *= 2) v = butterfly(v, stride);
+	return v;
+}
+
 // spread leaves column c of a row, one of a block's CHUNK columns each thread: rotated,
 // and in the maxima. All threads of the block call it; v is 0 past the last column. It
 // may be called again at once.
@@ -43,16 +54,12 @@ __device__ static inline void spread(const Spread &to, SpreadRoom *room, int row
 	}
 	if (c < width) v = turned(v, (const u8 *)to.signs, c);
 	int block = hadamard_block(width);
-#pragma unroll
-	for (int stride = 1; stride < 32; stride *= 2)
-		if (stride < block) v = butterfly(v, stride);
+	v = butterflies(v, block);
 	room->value[33 * warp + lane] = v;
 	__syncthreads();
 	raise(to.max_plain, row, room->plain);
 	v = room->value[33 * lane + warp]; // element 32·lane + warp: strides 32… are between lanes
-#pragma unroll
-	for (int stride = 1; stride < 32; stride *= 2)
-		if (32 * stride < block) v = butterfly(v, stride);
+	v = butterflies(v, block / 32);
 	room->value[33 * lane + warp] = v;
 	largest = __reduce_max_sync(~0u, magnitude(v));
 	if (lane == 0) room->rotated[warp] = largest;

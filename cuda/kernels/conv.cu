@@ -4,18 +4,18 @@
 
 #define NEAR 3 // rows before the present one that are asked for a row ahead
 
-// Column is one channel of a share, as a thread passes through its rows.
-struct Column {
-	u64 ring;
-	int c;
-	int slot; // of the present row in the ring
-	int age;  // rows of the text before the present one, as far as it matters
+// Column is one channel of a share, as a thread passes through its rows. Number is what a
+// ring holds, u32 of a float or u16 of a bfloat16.
+template <typename Number> struct Column {
+	Number *ring; // of the channel: + slot·width
+	u32 slot;     // of the present row
+	int age;      // rows of the text before the present one, as far as it matters
 };
 
 // Loaded is what a row needs from memory.
-struct Loaded {
+template <typename Number> struct Loaded {
 	float value, gate;
-	u32 before[NEAR]; // before[j]: (j+1)·dilation rows before, as the ring holds it
+	Number before[NEAR]; // before[j]: (j+1)·dilation rows before
 };
 
 // Weights are a channel's; near[j] is of the tap j dilations before the present row.
@@ -23,42 +23,35 @@ struct Weights {
 	float near[NEAR + 1];
 };
 
+// A number that is in a ring, and one that is rounded already as a ring holds it.
+__device__ static inline float number(u32 bits) { return __uint_as_float(bits); }
+__device__ static inline float number(u16 bits) { return __uint_as_float((u32)bits << 16); }
+__device__ static inline void hold(u32 *to, float v) { *to = __float_as_uint(v); }
+__device__ static inline void hold(u16 *to, float v) { *to = (u16)(__float_as_uint(v) >> 16); }
+
+// first_column is where a share's first row is.
+template <typename Number> __device__ static inline Column<Number> first_column(const ConvArgs &a, const Share *share, int c) {
+	Column<Number> at;
+	at.ring = (Number *)(share->rings + a.ring_offset) + c;
+	at.slot = share->position % a.ring_rows;
+	at.age = (int)min(share->position - share->start, (i64)1 << 30);
+	return at;
+}
+
 // after is where the same channel of the next row is.
-__device__ static inline Column after(const ConvArgs &a, Column at) {
+template <typename Number> __device__ static inline Column<Number> after(const ConvArgs &a, Column<Number> at) {
 	at.age++;
 	if (++at.slot == a.ring_rows) at.slot = 0;
 	return at;
 }
 
-__device__ static inline u64 ring_index(const ConvArgs &a, const Column &at, int back) {
-	int slot = at.slot - back;
-	if (slot < 0) slot += a.ring_rows;
-	return (u64)slot * a.width + at.c;
-}
-
 // ring_load is what the ring holds of the row that lies back rows before the present
-// one; zero before the start. Making a number of it is left to ring_number, so that
+// one; zero before the start. Making a float of it is left to where it is used, so that
 // nothing waits for it here.
-__device__ static inline u32 ring_load(const ConvArgs &a, const Column &at, int back) {
-	if (back > at.age) return 0;
-	u64 i = ring_index(a, at, back);
-	return a.ring_bf16 ? ((const u16 *)at.ring)[i] : ((const u32 *)at.ring)[i];
-}
-
-__device__ static inline float ring_number(const ConvArgs &a, u32 bits) {
-	return __uint_as_float(a.ring_bf16 ? bits << 16 : bits);
-}
-
-// ring_bits is a number, rounded already, as the ring holds it.
-__device__ static inline u32 ring_bits(const ConvArgs &a, float v) {
-	return a.ring_bf16 ? __float_as_uint(v) >> 16 : __float_as_uint(v);
-}
-
-// ring_store keeps the present row.
-__device__ static inline void ring_store(const ConvArgs &a, const Column &at, u32 bits) {
-	u64 i = ring_index(a, at, 0);
-	if (a.ring_bf16) ((u16 *)at.ring)[i] = bits;
-	else ((u32 *)at.ring)[i] = bits;
+template <typename Number> __device__ static inline Number ring_load(const ConvArgs &a, const Column<Number> &at, u32 back) {
+	if ((int)back > at.age) return 0;
+	u32 slot = at.slot >= back ? at.slot - back : at.slot + a.ring_rows - back;
+	return at.ring[(u64)slot * (u32)a.width];
 }
 
 __device__ static inline Weights load_weights(const ConvArgs &a, int c) {
@@ -66,15 +59,16 @@ __device__ static inline Weights load_weights(const ConvArgs &a, int c) {
 	Weights w = {};
 #pragma unroll
 	for (int j = 0; j <= NEAR; j++)
-		if (j < a.kernel_size) w.near[j] = weights[(u64)(a.kernel_size - 1 - j) * a.width];
+		if (j < a.kernel_size) w.near[j] = weights[(u64)(u32)(a.kernel_size - 1 - j) * (u32)a.width];
 	return w;
 }
 
 // load asks for what a row of the batch needs. It may be called before the row before it
 // is stored: only with a dilation of 1 is that one among before.
-template <bool with_gate> __device__ static inline Loaded load(const ConvArgs &a, const Column &at, int row) {
-	const float *in = (const float *)a.in + (u64)row * (with_gate ? 2 : 1) * a.width + at.c;
-	Loaded l = {};
+template <bool with_gate, typename Number>
+__device__ static inline Loaded<Number> load(const ConvArgs &a, const Column<Number> &at, u32 row, int c) {
+	const float *in = (const float *)a.in + (u64)row * (u32)(with_gate ? 2 * a.width : a.width) + c;
+	Loaded<Number> l = {};
 	l.value = in[0];
 	if (with_gate) l.gate = in[a.width];
 #pragma unroll
@@ -85,14 +79,18 @@ template <bool with_gate> __device__ static inline Loaded load(const ConvArgs &a
 
 // convolved is Σ tap·weight, from the oldest tap to the present one. Nothing is added
 // to -0, whatever is added first.
-__device__ static inline float convolved(const ConvArgs &a, const Column &at, const Loaded &l, const Weights &w, float present) {
-	const float *weights = (const float *)a.weights + at.c;
+template <typename Number>
+__device__ static inline float convolved(const ConvArgs &a, const Column<Number> &at, const Loaded<Number> &l, const Weights &w, int c, float present) {
+	const float *weights = (const float *)a.weights + c;
 	float sum = -0.0f;
-	for (int j = a.kernel_size - 2; j >= NEAR; j--)
-		sum += ring_number(a, ring_load(a, at, (j + 1) * a.dilation)) * weights[(u64)(a.kernel_size - 2 - j) * a.width];
+#pragma unroll 1
+	for (int j = a.kernel_size - 2; j >= NEAR; j--) {
+		sum += number(ring_load(a, at, (j + 1) * a.dilation)) * *weights;
+		weights += a.width;
+	}
 #pragma unroll
 	for (int j = NEAR - 1; j >= 0; j--)
-		if (j < a.kernel_size - 1) sum += ring_number(a, l.before[j]) * w.near[j + 1];
+		if (j < a.kernel_size - 1) sum += number(l.before[j]) * w.near[j + 1];
 	return sum + present * w.near[0];
 }
 
@@ -126,37 +124,35 @@ __device__ static inline void add_all(const ConvArgs &a, const Share *share, int
 // convolve passes a block's CHUNK channels through the rows of a share. A row is asked
 // for while the one before it is computed, the first before it is known whether the
 // share is active.
-template <bool with_gate> __device__ static inline void convolve(const ConvArgs &a, SpreadRoom *room) {
+template <bool with_gate, typename Number> __device__ static inline void convolve(const ConvArgs &a, SpreadRoom *room) {
 	const Share *share = (const Share *)a.batch.shares + blockIdx.y;
 	int c = blockIdx.x * CHUNK + threadIdx.x, row = share->first, end = row + share->count;
 	bool inside = c < a.width, holds = row < end && share->lo <= a.at.block && a.at.block < share->hi;
-	Column at = {share->rings + a.ring_offset, c, (int)(share->position % a.ring_rows)};
-	at.age = (int)min(share->position - share->start, (i64)1 << 30);
+	auto at = first_column<Number>(a, share, c);
 	Weights weights = {};
-	Loaded next = {};
-	if (inside && holds) weights = load_weights(a, c), next = load<with_gate>(a, at, row);
+	Loaded<Number> next = {};
+	if (inside && holds) weights = load_weights(a, c), next = load<with_gate>(a, at, row, c);
 
 	const VariantLayer *v = holds ? share_active(share, a.at) : nullptr;
 	zeros(a, share, v == nullptr);
 	if (!v) return;
 	if (with_gate && v->in_count > 0 && inside) {
 		add_all(a, share, c);
-		weights = load_weights(a, c), next = load<with_gate>(a, at, row);
+		weights = load_weights(a, c), next = load<with_gate>(a, at, row, c);
 	}
 	for (; row < end; row++) {
 		float y = 0;
 		if (inside) {
-			Loaded now = next;
-			if (row + 1 < end) next = load<with_gate>(a, after(a, at), row + 1);
+			auto now = next;
+			if (row + 1 < end) next = load<with_gate>(a, after(a, at), row + 1, c);
 			float present = now.value;
 			if (!finite(present) || (with_gate && !finite(now.gate))) mark_bad(a.bad, a.batch, a.at, row);
-			if (a.ring_bf16) present = round_bf16(present);
-			u32 bits = ring_bits(a, present);
-			ring_store(a, at, bits);
-			if (a.dilation == 1) next.before[0] = bits;
-			y = convolved(a, at, now, weights, present);
+			if (sizeof(Number) == 2) present = round_bf16(present);
+			hold(&at.ring[(u64)at.slot * (u32)a.width], present);
+			if (a.dilation == 1) hold(&next.before[0], present);
+			y = convolved(a, at, now, weights, c, present);
 			if (with_gate) y = gated(y, now.gate);
-			((float *)a.out)[(u64)row * a.width + c] = y;
+			((float *)a.out)[(u64)(u32)row * (u32)a.width + c] = y;
 		}
 		spread(a.spread, room, row, a.width, c, y);
 		at = after(a, at);
@@ -165,10 +161,12 @@ template <bool with_gate> __device__ static inline void convolve(const ConvArgs 
 
 extern "C" __global__ void __launch_bounds__(CHUNK) conv_gate(ConvArgs a) {
 	__shared__ SpreadRoom room;
-	convolve<true>(a, &room);
+	if (a.ring_bf16) convolve<true, u16>(a, &room);
+	else convolve<true, u32>(a, &room);
 }
 
 extern "C" __global__ void __launch_bounds__(CHUNK) conv(ConvArgs a) {
 	__shared__ SpreadRoom room;
-	convolve<false>(a, &room);
+	if (a.ring_bf16) convolve<false, u16>(a, &room);
+	else convolve<false, u32>(a, &room);
 }
