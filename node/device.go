@@ -21,7 +21,7 @@ func (n *Node) openDevice() (tcn.Backend, error) {
 	}
 	backend, err := n.options.Open()
 	if err != nil {
-		return nil, fmt.Errorf("device: %w", err)
+		return nil, err
 	}
 	if err := tcn.SelfCheck(backend); err != nil {
 		what := "does not work"

@@ -13,7 +13,8 @@
 //     Fewer rows pay no more than function calls.
 //  4. When a device fails, Step and NewState return its error, with its name, from
 //     then on. The others can be closed like it.
-//  5. Nothing runs between the calls: goroutines end before Step returns.
+//  5. Load copies to all devices at once.
+//  6. Nothing runs between the calls: goroutines end before Load or Step returns.
 //
 // # Limits
 //

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"sync"
 
 	"github.com/zetagrid/zetagrid/tcn"
 )
@@ -143,20 +144,33 @@ func (r *rack) Load(c tcn.Config, blocks tcn.Range, weights []*tcn.Block) (tcn.S
 		bytes[i] = block.Bytes()
 	}
 	s := &stage{config: c, blocks: blocks}
-	at := 0
-	for i, n := range apportion(bytes, r.memory()) {
+	parts, err := r.loadParts(c, blocks.Lo, weights, apportion(bytes, r.memory()))
+	for _, p := range parts {
+		if p != nil {
+			s.parts = append(s.parts, p)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// loadParts loads the parts of all devices at once, since each copies over a bus of
+// its own. Those of devices without blocks, or that failed, are nil.
+func (r *rack) loadParts(c tcn.Config, lo int, weights []*tcn.Block, counts []int) ([]*part, error) {
+	parts, errs := make([]*part, len(counts)), make([]error, len(counts))
+	var loading sync.WaitGroup
+	for i, n := range counts {
 		if n == 0 {
 			continue
 		}
-		sub := tcn.Range{Lo: blocks.Lo + at, Hi: blocks.Lo + at + n}
-		p, err := r.load(i, c, sub, weights[at:at+n])
-		if err != nil {
-			return nil, errors.Join(err, s.Close())
-		}
-		s.parts = append(s.parts, p)
-		at += n
+		sub, own := tcn.Range{Lo: lo, Hi: lo + n}, weights[:n]
+		lo, weights = lo+n, weights[n:]
+		loading.Go(func() { parts[i], errs[i] = r.load(i, c, sub, own) })
 	}
-	return s, nil
+	loading.Wait()
+	return parts, errors.Join(errs...)
 }
 
 // load loads a part on device i.

@@ -340,6 +340,34 @@ func TestLoadClosesWhatItLoaded(t *testing.T) {
 	}
 }
 
+// meeting is a backend that loads once others do, too.
+type meeting struct {
+	tcn.Backend
+	arrive, all chan struct{}
+}
+
+func (m meeting) Load(c tcn.Config, r tcn.Range, blocks []*tcn.Block) (tcn.Stage, error) {
+	m.arrive <- struct{}{}
+	<-m.all
+	return m.Backend.Load(c, r, blocks)
+}
+
+// TestDevicesLoadAtOnce: each waits till all are at it.
+func TestDevicesLoadAtOnce(t *testing.T) {
+	arrive, all := make(chan struct{}), make(chan struct{})
+	device := rack.Device{Backend: meeting{tcn.NewCPU(nil), arrive, all}}
+	go func() {
+		for range 3 {
+			<-arrive
+		}
+		close(all)
+	}()
+	stage := load(t, newRack(t, device, device, device), backendtest.Cases()[0].Model())
+	if got := stage.Range(); got != stage.Config().All() {
+		t.Errorf("loaded %v", got)
+	}
+}
+
 func load(t testing.TB, b tcn.Backend, m *backendtest.Model) tcn.Stage {
 	t.Helper()
 	stage, err := b.Load(m.Config, m.Config.All(), m.Blocks)
