@@ -86,7 +86,7 @@ struct NormArgs {
 	Batch batch;
 	Place at;
 	u64 x, out;          // float*, [rows, width]; out may be x
-	u64 rotated;         // float*, [rows, width]: room, if rotated_rows is wanted
+	u64 rotated;         // float*, [rows, width]: room, if rotated_rows is wanted of more than 16,384 columns
 	u64 signs;           // const u8*, [⌈width/8⌉], if rotated_rows is wanted
 	Int8Rows rotated_rows; // out, rotated, as int8; or none
 	Int8Rows plain_rows;   // out as int8; or none
@@ -101,7 +101,7 @@ struct NormArgs {
 struct ConvArgs {
 	Batch batch;
 	Place at;
-	u64 in;      // conv_gate: float* h [rows, 2·width]; conv: const float* x [rows, width]
+	u64 in;      // conv_gate: float* h [rows, 2·width], the terms are added there; conv: const float* x [rows, width]
 	u64 out;     // float*, [rows, width]; zeros for rows that are not active
 	u64 weights; // const float*, [kernel_size, width]
 	u64 bad;     // i32*, [share_count]: min'ed with layer where a number is not finite

@@ -12,6 +12,12 @@
 //  4. A row that is not active in a block (no row, outside its state's blocks, or
 //     r = 0) changes neither its x nor a ring.
 //
+// # Limits
+//
+// A batch has at most [MaxRows] rows and shares, a row at most [MaxWidth] numbers.
+// Nothing here checks what a kernel is handed: addresses and sizes are the caller's to
+// get right.
+//
 // # PTX
 //
 // ptx/NAME.ptx is made of NAME.cu by compile.py and committed, so that a build

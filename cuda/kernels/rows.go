@@ -2,6 +2,17 @@ package kernels
 
 import "github.com/zetagrid/zetagrid/cuda/device"
 
+// Limits on what the kernels can be launched with.
+const (
+	// MaxRows bounds the rows of a batch, and its shares: a device's grid has no more
+	// blocks in its second direction.
+	MaxRows = 65_535
+
+	// MaxWidth bounds the numbers of a row: as many products of two int8 numbers fit
+	// an int32 sum.
+	MaxWidth = 131_072
+)
+
 // chunk is the columns of a row that one block of threads holds together: whole
 // blocks of any rotation.
 const chunk = 1024
