@@ -13,6 +13,10 @@ import (
 // which takes many minutes.
 const everythingVariable = "ZETAGRID_EMULATOR_ALL"
 
+// slow reports whether a test on the emulator is to be left out: the race detector
+// makes it ten times as slow, and sees nothing that the fake device does not show.
+func slow(short bool) bool { return raceEnabled || short && testing.Short() }
+
 // openEmulator is a Backend on the device that runs the committed PTX.
 func openEmulator(t *testing.T, o Options) *Backend {
 	t.Helper()
@@ -39,8 +43,8 @@ func TestBackendOnEmulator(t *testing.T) {
 	}
 	t.Run("self-check", func(t *testing.T) {
 		t.Parallel()
-		if testing.Short() {
-			t.Skip("short")
+		if slow(true) {
+			t.Skip("slow")
 		}
 		if err := tcn.SelfCheck(openEmulator(t, Options{})); err != nil {
 			t.Error(err)
@@ -49,8 +53,8 @@ func TestBackendOnEmulator(t *testing.T) {
 	for i, c := range backendtest.Cases() {
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
-			if testing.Short() && i%5 != 0 {
-				t.Skip("short")
+			if slow(i%5 != 0) {
+				t.Skip("slow")
 			}
 			got, err := backendtest.Digest(openEmulator(t, Options{}), c)
 			if err != nil || got != backendtest.Digests[c.Name] {
@@ -64,11 +68,14 @@ func TestBackendOnEmulator(t *testing.T) {
 // everything, and so the product kernels of every number of rows.
 func TestRandomBatchesOnEmulator(t *testing.T) {
 	for i, c := range backendtest.Cases() {
-		if i != 13 && i != 15 || testing.Short() && i != 13 {
+		if i != 13 && i != 15 {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
+			if slow(true) {
+				t.Skip("slow")
+			}
 			newTwin(t, openEmulator(t, Options{}), c, uint64(i)).run(2)
 		})
 	}

@@ -1,7 +1,6 @@
 package cuda
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"sync"
@@ -40,8 +39,40 @@ type fake struct {
 	busy atomic.Int32
 }
 
-// junk is what is in memory that nobody wrote.
-var junk = bytes.Repeat([]byte{0xA5}, 1<<16)
+// spare is memory that was given back, for tests make thousands of devices. Nobody
+// clears it: memory begins as junk.
+var spare spares
+
+type spares struct {
+	mu   sync.Mutex
+	list map[int64][][]byte // by length
+}
+
+func (s *spares) take(bytes int64) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.list[bytes]
+	if len(list) == 0 {
+		b := make([]byte, bytes)
+		for i := range b {
+			b[i] = 0xA5
+		}
+		return b
+	}
+	s.list[bytes] = list[:len(list)-1]
+	return list[len(list)-1]
+}
+
+func (s *spares) give(b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.list == nil {
+		s.list = map[int64][][]byte{}
+	}
+	if n := int64(len(b)); len(s.list[n]) < 4 {
+		s.list[n] = append(s.list[n], b)
+	}
+}
 
 type allocation struct {
 	at   device.Pointer
@@ -98,10 +129,7 @@ func (f *fake) Allocate(bytes int64) (device.Pointer, error) {
 	if bytes > f.free {
 		return 0, &device.Error{Kind: device.ErrOutOfMemory, Doing: fmt.Sprintf("allocation of %d bytes", bytes)}
 	}
-	a := allocation{f.next, make([]byte, bytes)}
-	for left := a.data; len(left) > 0; left = left[min(len(left), len(junk)):] {
-		copy(left, junk)
-	}
+	a := allocation{f.next, spare.take(bytes)}
 	f.free -= bytes
 	f.next += device.Pointer((bytes+511)/256*256 + 4096)
 	f.allocations = append(f.allocations, a)
@@ -116,6 +144,7 @@ func (f *fake) Free(p device.Pointer) error {
 		panic("free of what is not allocated")
 	}
 	f.free += int64(len(f.allocations[i].data))
+	spare.give(f.allocations[i].data)
 	f.allocations = slices.Delete(f.allocations, i, i+1)
 	if f.lost != nil {
 		return f.lost
@@ -128,11 +157,7 @@ func (f *fake) Pinned(bytes int) ([]byte, error) {
 	if err, _ := f.call("pinned", false); err != nil {
 		return nil, err
 	}
-	b, ok := spare.Get().([]byte)
-	if !ok || cap(b) < bytes {
-		b = make([]byte, max(bytes, stagingBytes))
-	}
-	b = b[:bytes]
+	b := spare.take(int64(bytes))
 	f.pinned = append(f.pinned, b)
 	return b, nil
 }
@@ -144,7 +169,7 @@ func (f *fake) Unpin(b []byte) error {
 		panic("unpin of what is not pinned")
 	}
 	f.pinned = slices.Delete(f.pinned, i, i+1)
-	spare.Put(b[:0])
+	spare.give(b)
 	return f.lost
 }
 
@@ -153,9 +178,6 @@ func (f *fake) Load([]byte) (device.Module, error) {
 	err, _ := f.call("load", false)
 	return fakeModule{}, err
 }
-
-// spare is pinned memory that was given back: tests make thousands of devices.
-var spare sync.Pool
 
 type fakeModule struct{}
 
