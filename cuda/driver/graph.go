@@ -30,28 +30,37 @@ func (s *stream) Record(do func() error) (device.Graph, error) {
 	if err := s.gpu.call(func() error { return beginCapture(s.s) }); err != nil {
 		return nil, s.gpu.fail(err, doing)
 	}
-	g := &graph{gpu: s.gpu}
 	before := s.last
 	s.recording = true
-	finish := func(wanted bool) error {
-		s.recording, s.last, g.last = false, before, s.last
+	var captured C.CUgraph
+	end := func() error {
+		s.recording = false
 		return s.gpu.call(func() (err error) {
-			g.exec, err = endCapture(s.s, wanted)
+			captured, err = endCapture(s.s)
 			return err
 		})
 	}
 	ended := false
 	defer func() {
 		if !ended { // do panicked
-			_ = finish(false)
+			_ = end()
+			_ = dropGraph(captured)
+			s.last = before
 		}
 	}()
 	err := do()
 	ended = true
-	if ending := finish(err == nil); err == nil && ending != nil {
-		err = s.gpu.fail(ending, doing)
-	}
+	ending := end()
+	g := &graph{gpu: s.gpu, last: s.last}
+	s.last = before
 	if err != nil {
+		_ = dropGraph(captured) // the first error says more
+		return nil, err
+	}
+	if ending != nil {
+		return nil, s.gpu.fail(ending, doing)
+	}
+	if g.exec, err = bounded(s.gpu, s.gpu.limits.memory, doing, func() (C.CUgraphExec, error) { return instantiate(captured) }); err != nil {
 		return nil, err
 	}
 	return g, nil

@@ -58,12 +58,9 @@ func (m *module) Function(name string) (device.Function, error) {
 	if f.parameter, ok = m.parameters[name]; !ok {
 		return nil, unsupported("kernel %s: none of this name with one struct as its parameter", name)
 	}
-	err := m.gpu.call(func() (err error) {
-		f.f, err = moduleFunction(m.m, name)
-		return err
-	})
-	if err != nil {
-		return nil, m.gpu.fail(err, f.doing)
+	var err error // the driver may have left the work to this moment
+	if f.f, err = bounded(m.gpu, m.gpu.limits.load, f.doing, func() (C.CUfunction, error) { return moduleFunction(m.m, name) }); err != nil {
+		return nil, err
 	}
 	return f, nil
 }

@@ -28,11 +28,9 @@ static CUresult begin_capture(CUstream stream) {
 	return cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
 }
 
-// Ends the capture; *exec is the graph, unless what was captured is not wanted.
-static CUresult end_capture(CUstream stream, int wanted, CUgraphExec *exec) {
-	CUgraph graph = NULL;
-	CUresult r = cuStreamEndCapture(stream, &graph);
-	if (r == CUDA_SUCCESS && wanted) r = cuGraphInstantiateWithFlags(exec, graph, 0);
+// The graph is given back, and *exec made of it if it is not NULL.
+static CUresult instantiate(CUgraph graph, CUgraphExec *exec) {
+	CUresult r = exec ? cuGraphInstantiateWithFlags(exec, graph, 0) : CUDA_SUCCESS;
 	if (graph) cuGraphDestroy(graph);
 	return r;
 }
@@ -126,14 +124,18 @@ func launch(f C.CUfunction, grid, block [3]int, shared int, s cu.Stream, args []
 
 func beginCapture(s cu.Stream) error { return of(C.begin_capture(native(s))) }
 
-func endCapture(s cu.Stream, wanted bool) (exec C.CUgraphExec, err error) {
-	keep := C.int(0)
-	if wanted {
-		keep = 1
-	}
-	err = of(C.end_capture(native(s), keep, &exec))
+func endCapture(s cu.Stream) (captured C.CUgraph, err error) {
+	err = of(C.cuStreamEndCapture(native(s), &captured))
+	return captured, err
+}
+
+// instantiate makes what can be launched of a captured graph, and gives that back.
+func instantiate(captured C.CUgraph) (exec C.CUgraphExec, err error) {
+	err = of(C.instantiate(captured, &exec))
 	return exec, err
 }
+
+func dropGraph(captured C.CUgraph) error { return of(C.instantiate(captured, nil)) }
 
 func launchGraph(exec C.CUgraphExec, s cu.Stream) error { return of(C.cuGraphLaunch(exec, native(s))) }
 

@@ -23,8 +23,8 @@ static int too_old(void) { return not_found; }
 
 #define SYMBOL(name) \
 	__attribute__((visibility("hidden"))) void *zetagrid_at_##name = (void *)without_driver; \
-	__asm__(".text\n.balign 16\n.globl " #name "\n.type " #name ", %function\n" #name ":\n\t" JUMP(name) \
-	        ".size " #name ", .-" #name "\n");
+	__asm__(".pushsection .text\n.balign 16\n.globl " #name "\n.type " #name ", %function\n" #name ":\n\t" JUMP(name) \
+	        ".size " #name ", .-" #name "\n.popsection\n");
 #include "symbols.h"
 #undef SYMBOL
 
