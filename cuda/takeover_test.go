@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"cmp"
 	"errors"
 	"testing"
 
@@ -23,6 +24,7 @@ type chain struct {
 	m     *backendtest.Model
 	links []*link
 	text  []byte
+	bytes int // that it generates; 0: 60
 }
 
 // add puts blocks r of a backend at the end of the chain.
@@ -95,7 +97,7 @@ func generate(t *testing.T, h *chain, backends []tcn.Backend, ranges []tcn.Range
 		}
 	}
 	h.text = []byte{'Z'}
-	for n := range 60 {
+	for n := range cmp.Or(h.bytes, 60) {
 		if at != nil {
 			at(n)
 		}

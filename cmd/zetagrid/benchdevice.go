@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -57,7 +56,7 @@ func (*benchDeviceCmd) Help() string {
 
 // Validate is called by kong after parsing.
 func (c *benchDeviceCmd) Validate() error {
-	if _, err := deviceNumber(c.Device); err != nil {
+	if _, err := gpuNumber(c.Device); err != nil {
 		return err
 	}
 	for _, part := range c.Only {
@@ -71,14 +70,16 @@ func (c *benchDeviceCmd) Validate() error {
 	return nil
 }
 
-// deviceNumber is the N of cuda:N.
-func deviceNumber(name string) (int, error) {
-	digits, ok := strings.CutPrefix(name, "cuda:")
-	n, err := strconv.ParseUint(digits, 10, 16)
-	if !ok || err != nil {
-		return 0, fmt.Errorf("--device %s: want cuda:0, cuda:1, …", name)
+// gpuNumber is the number of the GPU that a name is of.
+func gpuNumber(name string) (int, error) {
+	d, err := parseDevice(name)
+	if err == nil && !d.cuda {
+		err = fmt.Errorf("%s is no GPU", d)
 	}
-	return int(n), nil
+	if err != nil {
+		return 0, fmt.Errorf("--device: %w", err)
+	}
+	return d.number, nil
 }
 
 func (c *benchDeviceCmd) Run(ctx context.Context, s *streams) error {
@@ -115,7 +116,7 @@ func (c *benchDeviceCmd) Run(ctx context.Context, s *streams) error {
 // options is what is asked for. The device is opened for a moment, so that one that
 // is not there says so first.
 func (c *benchDeviceCmd) options(ctx context.Context, s *streams, rack bool) (bench.Options, error) {
-	number, err := deviceNumber(c.Device)
+	number, err := gpuNumber(c.Device)
 	if err != nil {
 		return bench.Options{}, err
 	}

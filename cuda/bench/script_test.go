@@ -1,0 +1,125 @@
+package bench
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// script runs cuda/bench.sh in a folder of its own, with programs that are scripts.
+func script(t *testing.T, zetagrid, test string, args ...string) (out string, status int, folder string) {
+	t.Helper()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("no bash here")
+	}
+	text, err := os.ReadFile("../bench.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder = t.TempDir()
+	for name, text := range map[string]string{
+		"cuda/bench.sh": string(text), ".cuda/bin/zetagrid": "#!/bin/sh\n" + zetagrid, ".cuda/bin/cuda.test": "#!/bin/sh\n" + test,
+	} {
+		file := filepath.Join(folder, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := exec.CommandContext(t.Context(), bash, append([]string{"cuda/bench.sh"}, args...)...)
+	command.Dir = folder
+	command.Env = append(os.Environ(), "OUT=made")
+	made, err := command.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return string(made), command.ProcessState.ExitCode(), folder
+}
+
+// measuring is a zetagrid that measures one figure.
+const measuring = `
+[ "$1" = version ] && echo "zetagrid test" && exit
+while [ $# -gt 0 ]; do
+	case "$1" in --output) to="$2" ;; --only) part="$2" ;; esac
+	shift
+done
+mkdir -p "$to"
+echo "{\"part\":\"$part\"}" >"$to/figures.json"
+echo "the table of $part" >"$to/table.md"
+`
+
+// TestScript: the parts' tables and figures end up in one, and what fails decides
+// the exit status.
+func TestScript(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	for _, c := range []struct {
+		name, zetagrid, test string
+		args                 []string
+		status               int
+		table                []string // in it
+		figures              []string // parts of it
+	}{
+		{"everything", measuring, `echo "$ZETAGRID_CUDA"`, nil, 0,
+			[]string{"zetagrid test", "| checks | passed | ", "| loss | passed | ", "| decode | done | ", "## model", "the table of rack"},
+			[]string{"decode", "prefill", "rack", "model"}},
+		{"two parts", measuring, "exit 1", []string{"prefill", "decode"}, 0,
+			[]string{"| prefill | done | ", "the table of decode"}, []string{"decode", "prefill"}},
+		{"a check fails", measuring, "exit 1", []string{"checks", "decode"}, 1,
+			[]string{"| checks | failed: see checks.log | ", "| decode | done | "}, []string{"decode"}},
+		{"the device fails", `[ "$1" = version ] || { echo 'zetagrid: "lost" | gone'; exit 1; }`, "exit 0", []string{"checks", "decode"}, 1,
+			[]string{"| checks | passed | ", "| decode | failed: zetagrid:  lost    gone | "}, nil},
+		{"out of time", measuring, "exec sleep 60", []string{"--limit", "3", "checks", "decode"}, 0,
+			[]string{"| checks | not measured: out of time | ", "| decode | not measured: out of time | "}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			out, status, folder := script(t, c.zetagrid, c.test, c.args...)
+			if status != c.status {
+				t.Errorf("exit status %d, want %d", status, c.status)
+			}
+			table, err := os.ReadFile(filepath.Join(folder, "made/table.md"))
+			if err != nil || string(table) != out {
+				t.Errorf("%v, printed\n%s\nwrote\n%s", err, out, table)
+			}
+			for _, want := range c.table {
+				if !strings.Contains(out, want) {
+					t.Errorf("no %q in\n%s", want, out)
+				}
+			}
+			text, err := os.ReadFile(filepath.Join(folder, "made/figures.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var figures struct {
+				Parts   map[string]struct{ Status string }
+				Figures map[string]struct{ Part string }
+			}
+			if err := json.Unmarshal(text, &figures); err != nil {
+				t.Fatalf("%v in %s", err, text)
+			}
+			if len(figures.Figures) != len(c.figures) {
+				t.Errorf("figures of %v, want %v", figures.Figures, c.figures)
+			}
+			for _, part := range c.figures {
+				if figures.Figures[part].Part != part || figures.Parts[part].Status != "done" {
+					t.Errorf("figures of %s: %s", part, text)
+				}
+			}
+		})
+	}
+}
+
+func TestScriptUsage(t *testing.T) {
+	for args, want := range map[string]int{"--help": 0, "nothing": 2, "--limit": 2, "--limit x": 2, "--device -1": 2} {
+		if out, status, _ := script(t, "exit 1", "exit 1", strings.Fields(args)...); status != want {
+			t.Errorf("%s: exit status %d, want %d: %s", args, status, want, out)
+		}
+	}
+}
