@@ -129,7 +129,7 @@ var importTable = []law{
 	{"cuda/driver", []string{"cuda/device"},
 		slices.Concat(libp2p, sockets, chance, files),
 		"the devices of this machine; the only package with C, behind the tag cuda"},
-	{"cuda", []string{"tcn", "cuda/device", "cuda/kernels"},
+	{"cuda", []string{"tcn", "tcn/kernel", "cuda/device", "cuda/kernels"},
 		slices.Concat(libp2p, sockets, chance, files, cgo),
 		"the GPU stage over whatever device it is handed; time only as limits of waiting"},
 	{"cuda/bench", []string{"cuda", "cuda/device", "cuda/kernels", "tcn", "tcn/bench", "tcn/kernel", "tcn/plan", "tcn/quant"},

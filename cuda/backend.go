@@ -10,6 +10,7 @@ import (
 	"github.com/zetagrid/zetagrid/cuda/device"
 	"github.com/zetagrid/zetagrid/cuda/kernels"
 	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/kernel"
 )
 
 // Errors that callers may test for, beside those of packages tcn and device.
@@ -44,6 +45,7 @@ type Backend struct {
 	options Options
 	name    string
 	kernels *kernels.Set
+	finite  func(x []float32) bool // of input rows, which the host checks
 	stream  device.Stream
 	loading sync.Mutex // one Load at a time; before mu
 	loader  *stager    // of Load
@@ -67,7 +69,7 @@ func New(d device.Device, o Options) (*Backend, error) {
 		return nil, fmt.Errorf("%w: %d rows of a pass, of 1 to %d; %d bytes of states; watchdog of %v",
 			ErrOptions, o.MaxRows, MaxRows, o.StateBytes, o.Watchdog)
 	}
-	b := &Backend{device: d, options: o, name: "cuda/" + d.Info().Name, stages: map[*stage]struct{}{}}
+	b := &Backend{device: d, options: o, name: "cuda/" + d.Info().Name, finite: kernel.Best().Finite, stages: map[*stage]struct{}{}}
 	if err := b.open(); err != nil {
 		err = b.typed(err, "opening")
 		_ = b.giveBack() // the first error says more

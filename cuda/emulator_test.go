@@ -80,3 +80,15 @@ func TestRandomBatchesOnEmulator(t *testing.T) {
 		})
 	}
 }
+
+// TestOverflowsOnEmulator: the kernels find what is not finite where the CPU does.
+func TestOverflowsOnEmulator(t *testing.T) {
+	if slow(false) {
+		t.Skip("slow")
+	}
+	for _, i := range []int{5, 10, 12, 15} {
+		c := backendtest.Cases()[i]
+		c.Souls = 0
+		overflows(t, openEmulator(t, Options{}), c, 4)
+	}
+}

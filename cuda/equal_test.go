@@ -1,9 +1,11 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/zetagrid/zetagrid/tcn"
@@ -169,6 +171,65 @@ func (w *twin) rows(count int) []float32 {
 		kernel.Portable().RoundBF16(rows)
 	}
 	return rows
+}
+
+// overflows compares where a device and the CPU find that numbers are no longer
+// finite: a gain of every layer in turn is as large as can be.
+func overflows(t *testing.T, b tcn.Backend, c backendtest.Case, layers ...int) {
+	t.Helper()
+	m, all := c.Model(), c.Config.All()
+	m.Route(1, 0.5)
+	stages := [2]tcn.Stage{}
+	for i, backend := range []tcn.Backend{b, cpu} {
+		stages[i] = must(backend.Load(c.Config, all, m.Blocks))
+	}
+	for _, layer := range layers {
+		spoilt := m.Variant(all, c.Souls)
+		spoilt.Small = slices.Clone(spoilt.Small)
+		block := layer / c.Config.LayersPerBlock
+		small := *spoilt.Small[block]
+		small.Layers = slices.Clone(small.Layers)
+		small.Layers[layer%c.Config.LayersPerBlock].NormGain = slices.Repeat([]float32{math.MaxFloat32}, c.Config.DModel)
+		spoilt.Small[block] = &small
+		var lists [2][]*tcn.Work
+		for i, s := range stages {
+			bad, good := must(s.NewState(all, 3)), must(s.NewState(all, 0))
+			lists[i] = append(works(spoilt, c.Config.DModel, 4, bad), works(m.Variant(all, c.Souls), c.Config.DModel, 5, good)...)
+			for n, w := range lists[i] {
+				copy(w.Rows.Data, m.Embed(backendtest.Text(uint64(n), w.Rows.Count)))
+			}
+			if err := s.Step(lists[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !errors.Is(lists[1][0].Err, tcn.ErrNotFinite) || lists[1][1].Err != nil {
+			t.Fatalf("layer %d on the CPU: %v and %v, want an overflow and none", layer, lists[1][0].Err, lists[1][1].Err)
+		}
+		compare(t, fmt.Sprintf("overflow in layer %d", layer), lists[0], lists[1])
+		again := works(spoilt, c.Config.DModel, 1, lists[0][0].State)
+		if err := stages[0].Step(again); err != nil || fmt.Sprint(again[0].Err) != fmt.Sprint(lists[1][0].Err) {
+			t.Errorf("a spoilt state says %v, %v, want %v", err, again[0].Err, lists[1][0].Err)
+		}
+		for _, w := range slices.Concat(lists[0], lists[1]) {
+			if err := w.State.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for _, s := range stages {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestOverflows: the error names the place that the CPU names, and spoils nobody
+// else's rows.
+func TestOverflows(t *testing.T) {
+	for _, c := range backendtest.Cases() {
+		b, _ := openFake(t, Options{})
+		overflows(t, b, c, 0, 1, 2, 4, 5, 15, 16)
+	}
 }
 
 // compare fails the test where two batches of Works differ.

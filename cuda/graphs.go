@@ -92,33 +92,38 @@ func (g *graphs) drop() error {
 	return errors.Join(errs...)
 }
 
-// replay does what a shape asks for, from its graph. Where there is no memory for
-// one it is launched piece by piece, to the same bits.
-func (s *stage) replay(k shape) error {
-	if k.blocks == 0 {
-		return nil // every sequence skips every block
+// graph is the graph of a shape, recorded if need be. It is nil where there is no
+// memory for one, and where every sequence skips every block.
+func (s *stage) graph(k shape) (device.Graph, error) {
+	if graph := s.graphs.find(k); graph != nil || k.blocks == 0 {
+		return graph, nil
 	}
 	b := s.backend
-	graph := s.graphs.find(k)
-	if graph == nil {
-		var err error
-		record := func() error { return s.record(k) }
-		graph, err = b.stream.Record(record)
-		if errors.Is(err, device.ErrOutOfMemory) {
-			b.dropIdle()
-			if err = s.graphs.drop(); err == nil {
-				graph, err = b.stream.Record(record)
-			}
-		}
-		switch {
-		case errors.Is(err, device.ErrOutOfMemory):
-			return record()
-		case err != nil:
-			return err
-		}
-		if err := s.graphs.add(k, graph); err != nil {
-			return err
+	record := func() error { return s.record(k) }
+	graph, err := b.stream.Record(record)
+	if errors.Is(err, device.ErrOutOfMemory) {
+		b.dropIdle()
+		if err = s.graphs.drop(); err == nil {
+			graph, err = b.stream.Record(record)
 		}
 	}
-	return b.stream.Replay(graph)
+	switch {
+	case errors.Is(err, device.ErrOutOfMemory):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return graph, s.graphs.add(k, graph)
+}
+
+// compute does what a shape asks for: its graph, or where there is none its launches
+// one by one, to the same bits.
+func (s *stage) compute(k shape, graph device.Graph) error {
+	switch {
+	case graph != nil:
+		return s.backend.stream.Replay(graph)
+	case k.blocks == 0:
+		return nil
+	}
+	return s.record(k)
 }

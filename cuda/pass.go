@@ -105,6 +105,10 @@ func (s *stage) put(p *pass, w *tcn.Work, from, n int) {
 func (s *stage) send(p *pass) error {
 	stream, w := s.backend.stream, &s.work
 	rows := w.x + int64(p.shape.rows)*int64(s.config.DModel)*4
+	graph, err := s.graph(p.shape)
+	if err != nil {
+		return err
+	}
 	for _, h := range p.list {
 		if state := h.work.State.(*state); !state.clean {
 			if err := stream.Fill(s.rings+device.Pointer(state.at), 0, state.bytes); err != nil {
@@ -116,7 +120,7 @@ func (s *stage) send(p *pass) error {
 	if err := stream.CopyIn(s.room, p.host[:rows]); err != nil {
 		return err
 	}
-	if err := s.replay(p.shape); err != nil {
+	if err := s.compute(p.shape, graph); err != nil {
 		return err
 	}
 	return stream.CopyOut(p.host[w.bad:rows], s.at(w.bad))

@@ -15,7 +15,7 @@ type recorder struct {
 	low   kernels.Low
 	x     device.Pointer
 	bad   device.Pointer
-	site  int // the next unused place of the zeroed memory
+	used  int // sites so far
 	err   error
 }
 
@@ -114,7 +114,7 @@ func (r *recorder) release(i int) {
 	r.launch(kernels.Norm(norm))
 	r.product(&l.in, r.at(w.h), r.at(w.u), rows.rotated)
 	r.shrink(i, sideIn, r.at(w.u), rows.plain, l.in.cols)
-	made := r.site8(&l.out)
+	made := r.site(&l.out)
 	conv := r.conv(i, r.at(w.h), r.at(w.y), made.spread)
 	conv.Low = r.low
 	r.launch(kernels.ConvGate(conv))
@@ -131,12 +131,12 @@ func (r *recorder) release(i int) {
 func (r *recorder) paper(i int) {
 	l, w := &r.layout.layers[i], &r.work
 	c := r.at(w.u)
-	made := r.site8(&l.in)
+	made := r.site(&l.in)
 	r.launch(kernels.Conv(r.conv(i, r.x, c, made.spread)))
 	r.quantize(made, c, l.in.cols)
 	r.product(&l.in, r.at(w.h), c, made.rotated)
 	r.shrink(i, sideIn, c, made.plain, l.in.cols)
-	made = r.site8(&l.out)
+	made = r.site(&l.out)
 	r.launch(kernels.Gate(kernels.GateArgs{
 		Batch: r.rows, At: r.place(i), In: r.at(w.h), Out: r.at(w.y), Bad: r.bad,
 		Low: r.low, Spread: made.spread, Width: int32(r.config.DFF),
@@ -212,14 +212,14 @@ type site struct {
 	rotated, plain kernels.Int8Rows // none where not wanted
 }
 
-// site8 is the place before a product with m.
-func (r *recorder) site8(m *matrix) site {
+// site is the place before a product with m.
+func (r *recorder) site(m *matrix) site {
 	if !m.quantized() && !r.shape.eight {
 		return site{}
 	}
 	n := device.Pointer(strideOf(r.shape.rows) * 4)
-	zeroed := r.at(r.work.zeroed + int64(r.site)*siteBytes(strideOf(r.shape.rows)))
-	r.site++
+	zeroed := r.at(r.work.zeroed + int64(r.used)*siteBytes(strideOf(r.shape.rows)))
+	r.used++
 	var made site
 	rows := r.int8Rows()
 	if m.quantized() {

@@ -77,7 +77,7 @@ func (s *stage) admit(w *tcn.Work) error {
 		return fmt.Errorf("%w: %d numbers for %d rows of %d", tcn.ErrShape, len(rows.Data), rows.Count, d)
 	case rows.Position > math.MaxInt-rows.Count:
 		return fmt.Errorf("%w: rows end past the last position", tcn.ErrPosition)
-	case !finite(rows.Data):
+	case !s.backend.finite(rows.Data):
 		return fmt.Errorf("%w: input rows", tcn.ErrNotFinite)
 	}
 	if w.Variant != state.variant || w.Variant == nil { // a Variant is immutable: once is enough
@@ -92,17 +92,6 @@ func (s *stage) admit(w *tcn.Work) error {
 	}
 	state.step = s.steps
 	return nil
-}
-
-// finite reports whether x holds no infinity and no not-a-number.
-func finite(x []float32) bool {
-	const exponent = 0x7f800000
-	for _, v := range x {
-		if math.Float32bits(v)&exponent == exponent {
-			return false
-		}
-	}
-	return true
 }
 
 // dress readies what the sequences of a queue wear, and returns the Works for which
