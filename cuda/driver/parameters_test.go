@@ -30,6 +30,20 @@ func TestParameterBytes(t *testing.T) {
 	}
 }
 
+// No text makes it fail, and what it finds are sizes of kernels the text names.
+func FuzzParameterBytes(f *testing.F) {
+	for _, ptx := range []string{"", ".entry a(.param .align 8 .b8 p[64])", ".entry a(.param .b8 p[-1])", ".entry a(.param .b8 p[99999999999999999999])"} {
+		f.Add([]byte(ptx))
+	}
+	f.Fuzz(func(t *testing.T, ptx []byte) {
+		for name, size := range parameterBytes(ptx) {
+			if size < 0 || name == "" || !bytes.Contains(ptx, []byte(name)) {
+				t.Errorf("%q has %d bytes", name, size)
+			}
+		}
+	})
+}
+
 // The driver package can launch every kernel of the repository.
 func TestParameterBytesOfTheKernels(t *testing.T) {
 	files, err := filepath.Glob("../kernels/ptx/*.ptx")
