@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/zetagrid/zetagrid/node/api"
 	"github.com/zetagrid/zetagrid/node/session"
 	"github.com/zetagrid/zetagrid/node/wire"
@@ -184,11 +186,34 @@ func TestDeviceGivenUp(t *testing.T) {
 	if got, err := answer(t.Context(), bad, r); err != nil || got != reference(t, dir, r) {
 		t.Errorf("as a gateway: %q (%v)", got, err)
 	}
+	for n, want := range map[*Node][2]float64{bad: {1, 0}, first: {0, 1}} {
+		if got := [2]float64{metric(t, n, "zetagrid_device_failures_total"), metric(t, n, "zetagrid_device_working")}; got != want {
+			t.Errorf("failures and working: %v, want %v", got, want)
+		}
+	}
 	device.mu.Lock()
 	defer device.mu.Unlock()
 	if device.opened != 1 || device.closed != 1 {
 		t.Errorf("opened %d times, closed %d", device.opened, device.closed)
 	}
+}
+
+// metric is a figure of a node.
+func metric(t testing.TB, n *Node, name string) float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	n.registerMetrics(registry)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetCounter().GetValue() + family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
 }
 
 // TestDeviceLostOffline: a grid of one says why it does not answer, and answers

@@ -1,0 +1,105 @@
+package cuda
+
+import (
+	"errors"
+	"io"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/zetagrid/zetagrid/cuda/device"
+	"github.com/zetagrid/zetagrid/node"
+	"github.com/zetagrid/zetagrid/node/session"
+	"github.com/zetagrid/zetagrid/tcn"
+	"github.com/zetagrid/zetagrid/tcn/modelfile"
+)
+
+// reply is a node's whole answer to a prompt. during, if not nil, runs after the
+// first bytes.
+func reply(t *testing.T, n *node.Node, during func()) (string, error) {
+	t.Helper()
+	g, err := n.Generate(t.Context(), session.Request{Prompt: []byte("What fails "), MaxBytes: 60, LogProbs: -1,
+		Sampling: tcn.Sampling{Temperature: 0.8, Seed: 3}})
+	if err != nil {
+		return "", err
+	}
+	defer g.Close() //nolint:errcheck // always nil
+	var text []byte
+	for {
+		if len(text) == 5 && during != nil {
+			during()
+		}
+		piece, err := g.Next()
+		if errors.Is(err, io.EOF) {
+			return string(text), nil
+		}
+		if err != nil {
+			return string(text), err
+		}
+		text = append(text, piece.Byte)
+	}
+}
+
+// TestNode: a node on a device answers as one on the processor does. Its device
+// fails in the middle of an answer; the node opens another, which gives the same
+// bytes, and nothing is left on either.
+func TestNode(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "model")
+	config := tcn.Config{
+		Cell: tcn.CellRelease, VocabSize: tcn.VocabSize, DModel: 32, DFF: 48, Layers: 8, LayersPerBlock: 3,
+		KernelSize: 3, Dilations: []int{1, 2, 4}, RMSEps: 1e-6, Weights: tcn.WeightsQ2,
+	}.WithDefaults()
+	if _, err := modelfile.Init(t.Context(), dir, config, 7, nil); err != nil {
+		t.Fatal(err)
+	}
+	fakes := make(chan *fake, 8)
+	start := func(open node.OpenDevice) *node.Node {
+		n, err := node.Start(t.Context(), node.Options{Model: dir, Offline: true, Open: open})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-n.Ready()
+		return n
+	}
+	plain := start(nil)
+	want, err := reply(t, plain, nil)
+	if err := errors.Join(err, plain.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	n := start(func() (tcn.Backend, error) {
+		f := newFake(1 << 30)
+		fakes <- f
+		return New(f, Options{StateBytes: 1 << 20})
+	})
+	first := <-fakes
+	if got, err := reply(t, n, nil); err != nil || got != want {
+		t.Errorf("on the device %q, on the processor %q (%v)", got, want, err)
+	}
+	kill := func() {
+		first.mu.Lock()
+		defer first.mu.Unlock()
+		first.failAt, first.failKind, first.late = first.count+2, device.ErrHung, true
+	}
+	if got, err := reply(t, n, kill); !errors.Is(err, session.ErrRefused) || len(got) < 5 || got != want[:len(got)] {
+		t.Errorf("of the device that fails: %q, %v", got, err)
+	}
+	second := <-fakes // which is not opened before the first is closed
+	if left := first.left(); left != nothingLeft {
+		t.Errorf("on the device that failed: %s", left)
+	}
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for got, err := reply(t, n, nil); err != nil || got != want; got, err = reply(t, n, nil) {
+		if !errors.Is(err, session.ErrUncovered) { // it says so while it is opening the device
+			t.Fatalf("once another is there: %q (%v)", got, err)
+		}
+		<-ticker.C
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	if left := second.left(); left != nothingLeft {
+		t.Errorf("on the device after it: %s", left)
+	}
+}
