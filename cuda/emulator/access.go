@@ -51,6 +51,7 @@ func (d *decoder) address(in *instruction, op ptx.Operand) error {
 		return d.notKnown("no address")
 	}
 	in.space, in.generic = spaceOf(d.in.Parts)
+	d.remember(in)
 	in.offset = uint64(op.Offset)
 	if len(op.List) == 0 {
 		in.a = d.constant(0)
@@ -77,6 +78,12 @@ func (d *decoder) grain(space ptx.Space, n uint64) {
 	*to = min(*to, uint8(bits.TrailingZeros64(n)))
 }
 
+// remember gives the instruction a place for the allocation it found last.
+func (d *decoder) remember(in *instruction) {
+	in.access = int32(d.p.accesses)
+	d.p.accesses++
+}
+
 // isParam reports whether v is a parameter of the kernel itself.
 func (d *decoder) isParam(v *ptx.Variable) bool {
 	return d.depth == 1 && slices.Contains(d.fn.Params, v)
@@ -91,10 +98,8 @@ func (d *decoder) loadOrStore(in *instruction, storing bool) error {
 		return d.notKnown("not known here")
 	}
 	value, at := d.in.Operands[0], d.in.Operands[1]
-	in.run = runLoad
 	if storing {
 		value, at = at, value
-		in.run = runStore
 	}
 	var err error
 	if in.many, err = d.list(value, t, !storing); err != nil {
@@ -116,6 +121,7 @@ func (d *decoder) loadOrStore(in *instruction, storing bool) error {
 	if err := d.address(in, at); err != nil {
 		return err
 	}
+	in.run = accessRun(in, storing)
 	n := uint64(len(in.many)) * uint64(in.size)
 	if in.generic || in.space == ptx.Shared {
 		d.grain(ptx.Shared, n)
@@ -172,7 +178,7 @@ func (w *warp) reach(in *instruction, i int, at, n uint64, how access) []byte {
 
 // global is n bytes of the device's memory.
 func (w *warp) global(in *instruction, i int, at, n uint64, how access) []byte {
-	a := w.last
+	a := w.last[in.access]
 	if a == nil || a.freed.Load() || at < a.base || at-a.base >= uint64(len(a.data)) || n > uint64(len(a.data))-(at-a.base) {
 		p, why := w.block.device.memory.reach(at, n)
 		if p == nil {
@@ -180,46 +186,12 @@ func (w *warp) global(in *instruction, i int, at, n uint64, how access) []byte {
 			return nil
 		}
 		a = w.block.device.memory.find(at)
-		w.last = a
+		w.last[in.access] = a
 	}
 	if a.written != nil && !w.checkGlobal(in, i, a, at, n, how) {
 		return nil
 	}
 	return a.data[at-a.base:][:n]
-}
-
-func runLoad(w *warp, in *instruction, active uint32) {
-	a := &w.r[in.a]
-	n := uint64(in.size) * uint64(len(in.many))
-	for m := active; m != 0; m &= m - 1 {
-		i := firstLane(m)
-		p := w.reach(in, i, a[i]+in.offset, n, reads)
-		if p == nil {
-			return
-		}
-		for k, r := range in.many {
-			v := load(p[k*int(in.size):], in.size)
-			if in.negative != 0 {
-				v = uint64(signExtended(v, int(in.negative))) & in.all
-			}
-			w.r[r][i] = v
-		}
-	}
-}
-
-func runStore(w *warp, in *instruction, active uint32) {
-	a := &w.r[in.a]
-	n := uint64(in.size) * uint64(len(in.many))
-	for m := active; m != 0; m &= m - 1 {
-		i := firstLane(m)
-		p := w.reach(in, i, a[i]+in.offset, n, writes)
-		if p == nil {
-			return
-		}
-		for k, r := range in.many {
-			store(p[k*int(in.size):], in.size, w.r[r][i])
-		}
-	}
 }
 
 // runClock counts instructions instead of time.

@@ -58,6 +58,7 @@ func (d *decoder) copyAsync(in *instruction) error {
 	d.grain(ptx.Global, uint64(in.size))
 	in.offset, in.all = uint64(ops[0].Offset), uint64(ops[1].Offset)
 	in.space, in.run = ptx.Shared, runCopyAsync
+	d.remember(in)
 	var err error
 	if in.a, err = d.source(ops[0].List[0], ptx.U64); err != nil {
 		return err

@@ -31,7 +31,7 @@ func (d *decoder) atomic(in *instruction) error {
 		}
 		ops = ops[1:]
 	}
-	if want := 2 + int(flagOf(op == "cas")); len(ops) != want {
+	if want := 2 + int(bit(op == "cas")); len(ops) != want {
 		return d.notKnown("%d operands", len(d.in.Operands))
 	}
 	if in.b, err = d.source(ops[1], t); err != nil {

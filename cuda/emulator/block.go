@@ -24,9 +24,10 @@ type block struct {
 	clock   uint64
 	err     *device.Error
 
-	serial  uint64  // of the block, over all launches of the device
-	first   uint64  // of the launch's first
-	epoch   uint32  // barriers of the block so far
+	first   uint64  // era in which the launch began
+	began   uint64  // era in which the block began
+	era     uint64  // the present one
+	warmed  bool    // registers that a launch does not change are filled
 	checked bool    // shared memory is
 	pieces  []piece // of shared memory; nil: races are not looked for
 	written bitmap  // of shared memory; nil: not looked at
@@ -35,10 +36,15 @@ type block struct {
 // prepare makes room for a launch.
 func (b *block) prepare(l *device.Launch, budget int64) {
 	p := b.program
+	b.warmed = b.warmed && b.size == l.Block && b.grid == l.Grid && len(b.shared) == int(p.static)+l.Shared
 	b.grid, b.size, b.args, b.err, b.budget = l.Grid, l.Block, l.Args, nil, budget
 	b.threads = l.Block[0] * l.Block[1] * l.Block[2]
 	for len(b.warps) < (b.threads+31)/32 {
-		w := &warp{block: b, number: len(b.warps), r: make([]lanes, p.registers), p: make([]uint32, p.predicates), local: make([]byte, 32*p.local)}
+		b.warmed = false
+		w := &warp{
+			block: b, number: len(b.warps), last: make([]*allocation, p.accesses),
+			r: make([]lanes, p.registers), p: make([]uint32, p.predicates), local: make([]byte, 32*p.local),
+		}
 		for _, c := range p.constants {
 			r := &w.r[c.register]
 			for i := range r {
@@ -60,7 +66,7 @@ func (b *block) prepare(l *device.Launch, budget int64) {
 
 // watch readies what remembers who touched shared memory.
 func (b *block) watch() {
-	b.first = b.device.blocks + 1
+	b.first = b.device.eras + 1
 	o := &b.device.options
 	b.checked = !o.Racy || o.Strict
 	if n := len(b.shared)>>b.program.grain + 1; !o.Racy && len(b.pieces) < n {
@@ -75,16 +81,15 @@ func (b *block) watch() {
 func (b *block) run(index [3]int) {
 	b.index = index
 	warps := b.warps[:(b.threads+31)/32]
-	for i := range b.shared {
-		b.shared[i] = undefined
-	}
+	fill(b.shared, undefined)
 	b.arrived = [16]int{}
-	b.device.blocks++
-	b.serial, b.epoch = b.device.blocks, 0
+	b.device.eras++
+	b.began, b.era = b.device.eras, b.device.eras
 	clear(b.written)
 	for _, w := range warps {
 		w.start()
 	}
+	b.warmed = true
 	for b.err == nil {
 		alive := 0
 		for _, w := range warps {
@@ -155,8 +160,9 @@ func (b *block) release(warps []*warp, alive int) bool {
 
 // open lets the threads that wait at barrier id go on.
 func (b *block) open(warps []*warp, id int32) {
-	b.epoch++
-	count, all, waits := 0, true, 0
+	b.device.eras++
+	b.era = b.device.eras
+	count, all := 0, true
 	for _, w := range warps {
 		for _, g := range w.groups[:w.n] {
 			if in := &b.program.code[g.pc]; g.barrier == id && in.kind >= popcBarrier {
@@ -179,22 +185,15 @@ func (b *block) open(warps []*warp, id int32) {
 					w.r[in.d][firstLane(m)] = uint64(count)
 				}
 			case andBarrier:
-				w.setFlag(in.d, -flagOf(all), g.mask)
+				w.setFlag(in.d, -bit(all), g.mask)
 			case orBarrier:
-				w.setFlag(in.d, -flagOf(count > 0), g.mask)
+				w.setFlag(in.d, -bit(count > 0), g.mask)
 			}
 			g.waits = ready
 			g.pc++
-			waits++
 		}
+		w.tick()
 	}
-}
-
-func flagOf(v bool) uint32 {
-	if v {
-		return 1
-	}
-	return 0
 }
 
 // stuck fails because threads wait for others that never come.

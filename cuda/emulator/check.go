@@ -1,8 +1,6 @@
 package emulator
 
-import (
-	"github.com/zetagrid/zetagrid/cuda/device"
-)
+import "github.com/zetagrid/zetagrid/cuda/device"
 
 // access is what a thread does to memory.
 type access uint8
@@ -13,122 +11,108 @@ const (
 	updates // atomically
 )
 
-// touched is who last did something to a piece of memory.
-type touched struct {
-	block  uint64 // its number, counted over all launches of the device; 0: nobody
-	epoch  uint32 // of the block: barriers before it
-	syncs  uint32 // of the warp: barriers of the warp before it
-	thread uint16
-	many   crowd
-	atomic bool
-}
-
-// crowd says that others did it too, before the same barrier.
-type crowd uint8
+// stamp is who last did something to a piece of memory, and when; 0: nobody. From
+// the top: the era, a number of the device that every block begins and every
+// barrier of a block raises; barriers of the warp before it; the thread; whether
+// others did it too in the same era; whether it was atomic.
+type stamp uint64
 
 const (
-	alone crowd = iota
-	warpmates
-	blockmates
-	launchmates // threads of other blocks of the launch
+	atomicBit         = 1
+	crowdShift        = 1
+	laneShift         = 3
+	warpShift         = 8
+	syncShift         = 13
+	eraShift          = 28
+	syncMask    stamp = 1<<(eraShift-syncShift) - 1
+	alone       stamp = 0 // nobody else did it
+	warpmates   stamp = 1
+	blockmates  stamp = 2
+	launchmates stamp = 3 // threads of other blocks
 )
 
-// piece is what is remembered of a piece of memory.
-type piece struct{ written, read touched }
+func (t stamp) crowd() stamp { return t >> crowdShift & 3 }
+func (t stamp) lane() int    { return int(t >> laneShift & 31) }
+func (t stamp) warp() int    { return int(t >> warpShift & 31) }
+func (t stamp) thread() int  { return t.warp()*32 + t.lane() }
 
-// before reports whether what t says happened before what lane i of w does now:
-// something the thread did itself, or with a barrier between.
-func (t *touched) before(w *warp, i int, first uint64) bool {
-	b := w.block
-	switch {
-	case t.block < first:
-		return true
-	case t.block != b.serial || t.many == launchmates:
-		return false
-	case t.epoch != b.epoch:
-		return true
-	case t.many == blockmates || int(t.thread>>5) != w.number:
-		return false
-	case t.syncs != w.syncs:
-		return true
-	}
-	return t.many == alone && int(t.thread) == w.number*32+i
+// piece is what is remembered of a piece of memory.
+type piece struct{ written, read stamp }
+
+// tick renews what the warp stamps with.
+func (w *warp) tick() {
+	w.era = stamp(w.block.era) << eraShift
+	w.now = w.era | stamp(w.syncs)&syncMask<<syncShift | stamp(w.number)<<warpShift
 }
 
-// add notes that lane i of w does it too.
-func (t *touched) add(w *warp, i int, first uint64, atomic bool) {
-	b := w.block
-	now := touched{block: b.serial, epoch: b.epoch, syncs: w.syncs, thread: uint16(w.number*32 + i), atomic: atomic}
+// before reports whether what t says happened before what a lane does now, whose
+// stamp is now: something the thread did itself, or with a barrier between.
+// Blocks that began in the era first or later run beside each other.
+func (t stamp) before(now stamp, first, block stamp) bool {
 	switch {
-	case t.block < first: // nobody
-	case t.block != b.serial || t.many == launchmates:
-		now.many = launchmates
-	case t.epoch != b.epoch: // before a barrier
-	case t.many == blockmates || int(t.thread>>5) != w.number:
-		now.many = blockmates
-	case t.syncs != w.syncs:
-	case t.many == warpmates || t.thread != now.thread:
-		now.many = warpmates
+	case t < first:
+		return true
+	case t < block || t.crowd() == launchmates:
+		return false
+	case t>>eraShift != now>>eraShift:
+		return true
+	case t.crowd() == blockmates || t.warp() != now.warp():
+		return false
+	case t>>syncShift != now>>syncShift:
+		return true
 	}
-	*t = now
+	return t.crowd() == alone && t.lane() == now.lane()
+}
+
+// and is t, and that a lane did it too.
+func (t stamp) and(now stamp, first, block stamp) stamp {
+	switch {
+	case t < first:
+		return now
+	case t < block || t.crowd() == launchmates:
+		return now | launchmates<<crowdShift
+	case t>>eraShift != now>>eraShift:
+		return now
+	case t.crowd() == blockmates || t.warp() != now.warp():
+		return now | blockmates<<crowdShift
+	case t>>syncShift != now>>syncShift:
+		return now
+	case t.crowd() == warpmates || t.lane() != now.lane():
+		return now | warpmates<<crowdShift
+	}
+	return now
 }
 
 // race fails if lane i of w may not touch p without a barrier; else it notes that
-// it does. Blocks from first on run beside each other.
-func (w *warp) race(in *instruction, i int, p *piece, how access, first uint64, what string, at uint64) bool {
-	other, did := &p.written, "written"
-	ok := p.written.before(w, i, first) || how == updates && p.written.atomic
+// it does.
+func (w *warp) race(in *instruction, i int, p *piece, how access, first stamp, what string, at uint64) bool {
+	now, block := w.now|stamp(i)<<laneShift, stamp(w.block.began)<<eraShift
+	other, did := p.written, "written"
+	ok := other.before(now, first, block) || how == updates && other&atomicBit != 0
 	if ok && how != reads {
-		other, did = &p.read, "read"
-		ok = p.read.before(w, i, first)
+		other, did = p.read, "read"
+		ok = other.before(now, first, block)
 	}
 	if !ok {
-		by := "other threads"
-		if other.many == alone {
-			t := warp{block: w.block, number: int(other.thread) / 32}
-			by = "thread " + indices(t.thread(int(other.thread)%32))
-			if other.block != w.block.serial {
+		by := "several threads"
+		if other.crowd() == alone {
+			by = "thread " + indices(w.block.threadAt(other.thread()))
+			if other < block {
 				by += " of another block"
 			}
 		}
 		w.fail(in, i, device.ErrIllegalAccess, "%s at %#x was %s by %s, with no barrier between", what, at, did, by)
 		return false
 	}
-	if how == reads {
-		p.read.add(w, i, first, false)
-	} else {
-		p.written.add(w, i, first, how == updates)
+	switch how {
+	case reads:
+		p.read = p.read.and(now, first, block)
+	case writes:
+		p.written = p.written.and(now, first, block)
+	default:
+		p.written = p.written.and(now, first, block) | atomicBit
 	}
 	return true
-}
-
-// bitmap is one bit for every byte that has been written.
-type bitmap []uint64
-
-func newBitmap(bytes int) bitmap { return make(bitmap, (bytes+63)/64) }
-
-// has reports whether n bytes from at on are set: at most 64, not across a
-// multiple of 64.
-func (m bitmap) has(at, n uint64) bool {
-	mask := maskOf(int(n)) << (at & 63)
-	return m[at>>6]&mask == mask
-}
-
-// set sets n bytes from at on.
-func (m bitmap) set(at, n uint64) {
-	for n > 0 {
-		k := min(n, 64-at&63)
-		m[at>>6] |= maskOf(int(k)) << (at & 63)
-		at, n = at+k, n-k
-	}
-}
-
-// copy makes n bytes from at on what other has from from on.
-func (m bitmap) copy(at uint64, other bitmap, from, n uint64) {
-	for k := range n {
-		bit := other[(from+k)>>6] >> ((from + k) & 63) & 1
-		m[(at+k)>>6] = m[(at+k)>>6]&^(1<<((at+k)&63)) | bit<<((at+k)&63)
-	}
 }
 
 // checkShared looks at n bytes of shared memory before lane i of w touches them.
@@ -137,7 +121,19 @@ func (w *warp) checkShared(in *instruction, i int, at, n uint64, how access) boo
 	if b.pieces != nil {
 		grain := b.program.grain
 		for k := at >> grain; k <= (at+n-1)>>grain; k++ {
-			if !w.race(in, i, &b.pieces[k], how, b.serial, "shared memory", k<<grain) {
+			p := &b.pieces[k]
+			if p.written < w.era && (how == reads || p.read < w.era) { // nobody since the last barrier
+				now := w.now | stamp(i)<<laneShift
+				switch {
+				case how == writes:
+					p.written = now
+					continue
+				case how == reads && p.read < w.era:
+					p.read = now
+					continue
+				}
+			}
+			if !w.race(in, i, p, how, stamp(b.began)<<eraShift, "shared memory", k<<grain) {
 				return false
 			}
 		}
@@ -162,7 +158,7 @@ func (w *warp) checkGlobal(in *instruction, i int, a *allocation, at, n uint64, 
 	}
 	grain := w.block.program.globalGrain
 	for k := offset >> grain; k <= (offset+n-1)>>grain; k++ {
-		if !w.race(in, i, a.piece(k), how, w.block.first, "memory", a.base+k<<grain) {
+		if !w.race(in, i, a.piece(k), how, stamp(w.block.first)<<eraShift, "memory", a.base+k<<grain) {
 			return false
 		}
 	}

@@ -77,6 +77,11 @@ func (d *decoder) call(in *instruction) error {
 	return d.function(fn, arguments)
 }
 
+func runSync(w *warp, _ *instruction, _ uint32) {
+	w.syncs++
+	w.tick()
+}
+
 // What kind is for barriers.
 const (
 	syncBarrier   = iota
@@ -90,7 +95,7 @@ const (
 func (d *decoder) barrier(in *instruction) error {
 	parts := d.in.Parts[1:]
 	if len(parts) > 0 && parts[0] == "warp" {
-		in.form, in.run = syncForm, func(w *warp, _ *instruction, _ uint32) { w.syncs++ }
+		in.form, in.run = syncForm, runSync
 		if err := d.operands(1, 1); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/zetagrid/zetagrid/cuda/emulator/ptx"
 )
@@ -203,7 +204,7 @@ func (d *decoder) special(name string) (int32, error) {
 	}
 	r := d.register()
 	d.specials[name] = r
-	d.p.specials = append(d.p.specials, special{r, f})
+	d.p.specials = append(d.p.specials, special{r, !strings.HasPrefix(name, "ctaid"), f})
 	return r, nil
 }
 

@@ -17,7 +17,7 @@ type Device struct {
 	lost    atomic.Pointer[device.Error] // what every call answers from now on
 	faults  faults
 	pinned  map[*byte]int
-	blocks  uint64 // that ran, ever
+	eras    uint64 // see stamp
 	clock   time.Duration
 	counts  counts
 }

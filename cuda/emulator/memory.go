@@ -61,9 +61,7 @@ func (m *memory) allocate(bytes int64) (*allocation, error) {
 		slots = *old
 	}
 	a := &allocation{base: (firstSlot+uint64(len(slots)))<<slotBits + slotOffset, data: make([]byte, bytes)}
-	for i := range a.data {
-		a.data[i] = undefined
-	}
+	fill(a.data, undefined)
 	if m.strict {
 		a.written = newBitmap(len(a.data))
 		a.pages = make([]*[pagePieces]piece, len(a.data)/pagePieces+1)
@@ -146,5 +144,16 @@ func store(p []byte, size uint8, v uint64) {
 		binary.LittleEndian.PutUint32(p, uint32(v))
 	default:
 		binary.LittleEndian.PutUint64(p, v)
+	}
+}
+
+// fill makes every byte of p v.
+func fill(p []byte, v byte) {
+	if len(p) == 0 {
+		return
+	}
+	p[0] = v
+	for n := 1; n < len(p); n *= 2 {
+		copy(p[n:], p[:n])
 	}
 }

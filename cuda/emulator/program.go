@@ -37,6 +37,7 @@ type instruction struct {
 	rest       []int32 // of a third
 	table      []int32 // targets
 	offset     uint64
+	access     int32 // number of the access, for what each warp remembers of it
 	size       uint8 // bytes of an element
 	not        uint8 // bit i: predicate operand i is negated
 	kind       uint8 // what run tells apart
@@ -58,6 +59,7 @@ type constant struct {
 // special is a register that is filled when a block begins.
 type special struct {
 	register int32
+	fixed    bool // launches of one shape find the same
 	value    func(w *warp, lane int) uint64
 }
 
@@ -74,6 +76,7 @@ type program struct {
 	local      int64      // bytes of local memory of a thread
 	fixed      []constant // predicates that are constant
 	params     int64      // bytes of its parameters
+	accesses   int        // instructions that reach global memory
 	// The smallest piece of shared and of global memory that an instruction touches
 	// at once, as a power of two.
 	grain, globalGrain uint8

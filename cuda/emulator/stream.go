@@ -24,7 +24,7 @@ const (
 	copyIn task = iota
 	copyOut
 	copyWithin
-	fill
+	fillTask
 	launch
 	mark
 	replay // counted only: what the graph holds follows
@@ -86,7 +86,7 @@ func (s *stream) CopyWithin(to, from device.Pointer, bytes int64) error {
 }
 
 func (s *stream) Fill(to device.Pointer, value byte, bytes int64) error {
-	return s.ask(work{task: fill, to: to, value: value, bytes: bytes})
+	return s.ask(work{task: fillTask, to: to, value: value, bytes: bytes})
 }
 
 func (s *stream) Launch(f device.Function, l device.Launch) error {
@@ -246,9 +246,7 @@ func (d *Device) move(w *work) error {
 	case copyWithin:
 		copy(to, from)
 	default:
-		for i := range to {
-			to[i] = w.value
-		}
+		fill(to, w.value)
 	}
 	d.noteWritten(w, uint64(bytes))
 	return nil

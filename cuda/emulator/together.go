@@ -148,12 +148,12 @@ func runVote(w *warp, in *instruction, active uint32) {
 		}
 		return
 	case 'u':
-		v = -flagOf(v == 0 || v == active)
+		v = -bit(v == 0 || v == active)
 	default:
 		if d := w.block.program.code; len(d) > 0 && strings.Contains(in.name, ".all.") {
-			v = -flagOf(v == active)
+			v = -bit(v == active)
 		} else {
-			v = -flagOf(v != 0)
+			v = -bit(v != 0)
 		}
 	}
 	w.setFlag(in.d, v, active)
@@ -244,7 +244,7 @@ func (d *decoder) multiply(in *instruction) error {
 	if err := d.operands(4, 4); err != nil {
 		return err
 	}
-	in.kind = byte(flagOf(a == ptx.S8) | flagOf(b == ptx.S8)<<1)
+	in.kind = byte(bit(a == ptx.S8) | bit(b == ptx.S8)<<1)
 	for i, list := range []*[]int32{&in.many, &in.more, &in.rest} {
 		want := 4 - 2*(i&1*1)
 		_ = want

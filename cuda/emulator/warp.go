@@ -35,9 +35,12 @@ type warp struct {
 	number int
 	alive  uint32 // lanes that have not ended
 	groups [32]group
-	n      int // groups there are
-	last   *allocation
-	syncs  uint32     // barriers of the warp so far
+	n      int           // groups there are
+	last   []*allocation // that each instruction found last
+	syncs  uint32        // barriers of the warp so far
+	era    stamp         // see tick
+	now    stamp
+	room   lanes
 	copies []pending  // asynchronous ones
 	closed [32]uint32 // groups of them
 }
@@ -58,9 +61,11 @@ func (w *warp) fail(in *instruction, lane int, kind error, format string, args .
 func indices(v [3]int) string { return fmt.Sprintf("%d,%d,%d", v[0], v[1], v[2]) }
 
 // thread is a lane's index in its block.
-func (w *warp) thread(lane int) [3]int {
-	i, size := w.number*32+lane, w.block.size
-	return [3]int{i % size[0], i / size[0] % size[1], i / size[0] / size[1]}
+func (w *warp) thread(lane int) [3]int { return w.block.threadAt(w.number*32 + lane) }
+
+// threadAt is the index of the i-th thread.
+func (b *block) threadAt(i int) [3]int {
+	return [3]int{i % b.size[0], i / b.size[0] % b.size[1], i / b.size[0] / b.size[1]}
 }
 
 // start readies the warp for a block.
@@ -73,7 +78,11 @@ func (w *warp) start() {
 	w.copies, w.closed = w.copies[:0], [32]uint32{}
 	w.n = 1
 	w.groups[0] = group{mask: w.alive}
+	w.tick()
 	for _, s := range w.block.program.specials {
+		if s.fixed && w.block.warmed {
+			continue
+		}
 		r := &w.r[s.register]
 		for i := range r {
 			r[i] = s.value(w, i)
@@ -220,9 +229,18 @@ func (w *warp) step(g int) {
 	}
 }
 
-// plain computes the lanes of mask, one by one.
+// plain computes the lanes of mask.
 func (w *warp) plain(in *instruction, mask uint32) {
 	d, a, b, c, f := &w.r[in.d], &w.r[in.a], &w.r[in.b], &w.r[in.c], in.lane
+	if in.wide != nil && bits.OnesCount32(mask) > 10 { // all of them is quicker
+		in.wide(&w.room, a, b, c)
+		for i, v := range &w.room {
+			if mask>>i&1 != 0 {
+				d[i] = v
+			}
+		}
+		return
+	}
 	for m := mask; m != 0; m &= m - 1 {
 		i := bits.TrailingZeros32(m) & 31
 		d[i] = f(a[i], b[i], c[i])
