@@ -5,12 +5,13 @@ package kernels
 import (
 	"github.com/zetagrid/zetagrid/cuda/device"
 	"github.com/zetagrid/zetagrid/cuda/driver"
+	"github.com/zetagrid/zetagrid/cuda/emulator"
 )
 
 // With the tag cuda the tests of this package run on this machine's first device.
 // Where there is none they run on the emulator, as without the tag.
 func init() {
 	if _, err := driver.Devices(); err == nil {
-		newDevice = func() (device.Device, error) { return driver.Open(0) }
+		newDevice = func(emulator.Options) (device.Device, error) { return driver.Open(0) }
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"unsafe"
+
+	"github.com/zetagrid/zetagrid/cuda/emulator"
 )
 
 // lab is a rig with the numbers that tests of rows are made of.
@@ -13,7 +15,11 @@ type lab struct {
 	chance *rand.Rand
 }
 
-func newLab(t testing.TB) *lab { return &lab{newRig(t), rand.New(rand.NewPCG(1, 2))} }
+// newLab is a lab whose device looks for races and for memory that nobody wrote.
+func newLab(t testing.TB) *lab {
+	t.Helper()
+	return &lab{rigOf(t, emulator.Options{Strict: true}), rand.New(rand.NewPCG(1, 2))}
+}
 
 // with is the lab in the hands of a part of its test.
 func (l *lab) with(t testing.TB) *lab {

@@ -13,7 +13,7 @@ import (
 )
 
 // newDevice is an emulated device, or, with the tag cuda, this machine's first.
-var newDevice = func() (device.Device, error) { return emulator.New(emulator.Options{}), nil }
+var newDevice = func(o emulator.Options) (device.Device, error) { return emulator.New(o), nil }
 
 // rig is a device with the kernels loaded.
 type rig struct {
@@ -25,7 +25,13 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	d, err := newDevice()
+	return rigOf(t, emulator.Options{})
+}
+
+// rigOf is newRig with what an emulated device looks for.
+func rigOf(t testing.TB, o emulator.Options) *rig {
+	t.Helper()
+	d, err := newDevice(o)
 	if err != nil {
 		t.Fatal(err)
 	}
