@@ -202,10 +202,9 @@ template <typename Do> __device__ static inline float sum_of_squares(Held *held,
 	return sum;
 }
 
-// block_max is the largest of all threads' values.
+// block_max is the largest of all threads' values. Between two calls lies a barrier.
 __device__ static inline u32 block_max(u32 v, Room *room) {
 	v = __reduce_max_sync(~0u, v);
-	__syncthreads(); // largest may still be read
 	if (threadIdx.x % 32 == 0) room->largest[threadIdx.x / 32] = v;
 	__syncthreads();
 	return __reduce_max_sync(~0u, room->largest[threadIdx.x % 32]);
