@@ -174,9 +174,12 @@ template <int PAIRS, int ROWS, int KINDS, int MATRIX, int SPLIT, int BESIDE, int
 		matrix = warp % MATRIX, split = warp / MATRIX % SPLIT;
 		first = (blockIdx.x * BESIDE + warp / MATRIX / SPLIT) * ROWS;
 		groups = (a.cols + 15) / 16;
-		if (BESIDE > 1 && first >= a.rows) return; // SPLIT is 1 then: nobody waits
 #pragma unroll
 		for (int eight = 0; eight < EIGHTS; eight++) rows[eight] = min(8 * eight, max(a.rows - 1 - first - g, 0));
+	}
+
+	__device__ inline void run() {
+		if (BESIDE > 1 && first >= a.rows) return; // SPLIT is 1 then: nobody waits
 		sum();
 		finish();
 	}
@@ -184,7 +187,7 @@ template <int PAIRS, int ROWS, int KINDS, int MATRIX, int SPLIT, int BESIDE, int
 
 #define KERNEL(name, blocks, ...)                                                                              \
 	extern "C" __global__ void __launch_bounds__((Tiles<__VA_ARGS__>::THREADS), blocks) name(ProductArgs a) { \
-		Tiles<__VA_ARGS__> all(a);                                                                            \
+		Tiles<__VA_ARGS__>(a).run();                                                                          \
 	}
 
 KERNEL(product_q2_tiles8, 2, 1, 8, 2, 4, 4, 1, 4)
