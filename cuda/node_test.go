@@ -52,7 +52,11 @@ func TestNode(t *testing.T) {
 	if _, err := modelfile.Init(t.Context(), dir, config, 7, nil); err != nil {
 		t.Fatal(err)
 	}
-	fakes := make(chan *fake, 8)
+	type opened struct {
+		*fake
+		b *Backend
+	}
+	fakes := make(chan opened, 8)
 	start := func(open node.OpenDevice) *node.Node {
 		n, err := node.Start(t.Context(), node.Options{Model: dir, Offline: true, Open: open})
 		if err != nil {
@@ -69,16 +73,17 @@ func TestNode(t *testing.T) {
 
 	n := start(func() (tcn.Backend, error) {
 		f := newFake(1 << 30)
-		fakes <- f
-		return New(f, Options{StateBytes: 1 << 20})
+		b, err := New(f, Options{StateBytes: 1 << 20})
+		fakes <- opened{f, b}
+		return b, err
 	})
 	first := <-fakes
 	if got, err := reply(t, n, nil); err != nil || got != want {
 		t.Errorf("on the device %q, on the processor %q (%v)", got, want, err)
 	}
 	kill := func() {
-		first.mu.Lock()
-		defer first.mu.Unlock()
+		first.b.mu.Lock() // which holds the device
+		defer first.b.mu.Unlock()
 		first.failAt, first.failKind, first.late = first.count+2, device.ErrHung, true
 	}
 	if got, err := reply(t, n, kill); !errors.Is(err, session.ErrRefused) || len(got) < 5 || got != want[:len(got)] {
