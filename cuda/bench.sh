@@ -27,6 +27,9 @@ readonly all=(checks loss decode prefill rack model sanitizer)
 # The tests that the sanitizer runs, which makes them some hundred times slower.
 readonly sanitized='^(TestDeviceSelfCheck|TestDeviceShapes)$'
 
+# The driver keeps the machine code it makes of the kernels.
+export CUDA_CACHE_PATH="${CUDA_CACHE_PATH:-$bin/cache}"
+
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "${BASH_SOURCE[0]}"; }
 
 limit=530 device=0 out="${OUT:-dist/gpu}" build_only=false parts=() flags=()
@@ -50,7 +53,9 @@ done
 [[ "$limit" =~ ^[1-9][0-9]*$ && "$device" =~ ^[0-9]+$ ]] || { echo "--limit and --device want whole numbers" >&2 && exit 2; }
 [ ${#parts[@]} -gt 0 ] || parts=("${all[@]}")
 
-# build makes the two programs, for any machine with the same C library or a newer
+readonly programs=(zetagrid kernels.test cuda.test)
+
+# build makes the programs, for any machine with the same C library or a newer
 # one.
 build() {
 	[ -e .cuda/env ] || bash cuda/driver/deps.sh
@@ -58,13 +63,14 @@ build() {
 		. .cuda/env
 		mkdir -p "$bin"
 		go build -tags cuda -trimpath -ldflags '-s -w' -o "$bin/zetagrid" ./cmd/zetagrid
+		go test -c -tags cuda -trimpath -ldflags '-s -w' -o "$bin/kernels.test" ./cuda/kernels
 		go test -c -tags cuda -trimpath -ldflags '-s -w' -o "$bin/cuda.test" ./cuda
 	)
 }
 
 if $build_only; then
 	build
-	ls -l "$bin/zetagrid" "$bin/cuda.test"
+	(cd "$bin" && ls -l "${programs[@]}")
 	exit 0
 fi
 
@@ -82,7 +88,7 @@ if command -v go >/dev/null; then
 	say "building"
 	build >>"$log" 2>&1 || say "the build failed, see $log"
 fi
-for program in zetagrid cuda.test; do
+for program in "${programs[@]}"; do
 	[ -x "$bin/$program" ] || { say "no $bin/$program: make it with --build where Go is" && exit 1; }
 done
 
@@ -103,6 +109,10 @@ check() {
 	local part="$1" began=$SECONDS status=0
 	shift
 	printf '\n=== %s: %s\n' "$part" "$*" >>"$log"
+	if [ "$(left)" -le 2 ]; then
+		note "$part" "not measured" 0 "out of time"
+		return
+	fi
 	timeout --kill-after=10 "$(left)" "$@" >>"$log" 2>&1 || status=$?
 	case $status in
 	0) note "$part" passed $((SECONDS - began)) ;;
@@ -115,13 +125,14 @@ check() {
 	esac
 }
 
-# tests PART PATTERN [COMMAND…]: tests of package cuda on the GPU; the command, if
-# any, runs them.
+# tests NAME PROGRAM FOLDER PATTERN [COMMAND…]: tests of a package on the GPU; the
+# command, if any, runs a short form of them.
 tests() {
-	local part="$1" pattern="$2" short=()
-	shift 2
+	local name="$1" program="$2" folder="$3" pattern="$4" short=()
+	shift 4
 	[ $# -eq 0 ] || short=(-test.short)
-	check "$part" env -C cuda ZETAGRID_CUDA="$device" "$@" "$bin/cuda.test" -test.v -test.run "$pattern" -test.timeout 0 "${short[@]}"
+	check "$name" env -C "$folder" ZETAGRID_CUDA=0 CUDA_VISIBLE_DEVICES="$device" "$@" \
+		"$bin/$program" -test.v -test.run "$pattern" -test.timeout 0 "${short[@]}"
 }
 
 # measure PART: figures, in parts/PART.
@@ -150,18 +161,18 @@ sanitize() {
 		return
 	fi
 	for tool in memcheck racecheck; do
-		tests "sanitizer $tool" "$sanitized" compute-sanitizer --tool "$tool" --error-exitcode 99
+		tests "sanitizer: kernels, $tool" kernels.test cuda/kernels . compute-sanitizer --tool "$tool" --error-exitcode 99
+		tests "sanitizer: stage, $tool" cuda.test cuda "$sanitized" compute-sanitizer --tool "$tool" --error-exitcode 99
 	done
 }
 
 for part in "${parts[@]}"; do
-	if [ "$(left)" -le 2 ]; then
-		note "$part" "not measured" 0 "out of time"
-		continue
-	fi
 	case "$part" in
-	checks) tests checks '^TestDevice' ;;
-	loss) tests loss '^TestLossOnDevice' ;;
+	checks)
+		tests "checks: kernels" kernels.test cuda/kernels .
+		tests "checks: stage" cuda.test cuda '^TestDevice'
+		;;
+	loss) tests loss cuda.test cuda '^TestLossOnDevice' ;;
 	sanitizer) sanitize ;;
 	*) measure "$part" ;;
 	esac

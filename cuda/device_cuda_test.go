@@ -94,11 +94,10 @@ func TestDeviceWide(t *testing.T) {
 
 // TestDeviceRandomBatches is TestRandomBatches on the GPU.
 func TestDeviceRandomBatches(t *testing.T) {
-	for i, c := range backendtest.Cases() {
-		for _, maxRows := range []int{0, 64, 5} {
-			t.Run(fmt.Sprintf("%s, passes of %d", c.Name, maxRows), func(t *testing.T) {
-				newTwin(t, onDevice(t, Options{StateBytes: 256 << 20, MaxRows: maxRows}), c, uint64(i)).run(30)
-			})
+	for _, maxRows := range []int{0, 64, 5} {
+		b := onDevice(t, Options{StateBytes: 256 << 20, MaxRows: maxRows})
+		for i, c := range backendtest.Cases() {
+			t.Run(fmt.Sprintf("%s, passes of %d", c.Name, maxRows), func(t *testing.T) { newTwin(t, b, c, uint64(i)).run(30) })
 		}
 	}
 }

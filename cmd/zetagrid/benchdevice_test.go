@@ -28,6 +28,9 @@ func emulated() benchDeviceCmd {
 
 // TestBenchDevice: what is printed and written is what was found.
 func TestBenchDevice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
 	c := emulated()
 	c.Only, c.Output = []string{"decode", "rack"}, filepath.Join(t.TempDir(), "made")
 	var out bytes.Buffer

@@ -153,7 +153,7 @@ func Run(ctx context.Context, o Options, parts []string, report func(next string
 	if err := o.validate(parts); err != nil {
 		return Result{}, err
 	}
-	l := &lab{options: o}
+	l := newLab(o)
 	result := Result{Figures: []bench.Figure{}, Kernels: []Kernel{}, NotMeasured: []Missing{}}
 	var failure error
 	for _, t := range tasks(o, parts) {

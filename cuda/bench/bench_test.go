@@ -51,6 +51,9 @@ func names(r Result) (measured, missing []string) {
 
 // TestRun: every figure of every part is found on an emulated device.
 func TestRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
 	o := small(t)
 	steps := 0
 	began := time.Now()
@@ -161,6 +164,9 @@ func (s *failingStream) Launch(f device.Function, l device.Launch) error {
 // TestDeviceFails: a device that fails ends the run with its error; what was found
 // before stays, nothing after is measured.
 func TestDeviceFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
 	o := small(t)
 	for kernel, found := range map[string]int{"conv_gate": 0, "read_bytes": 0, "product_s8_tiles": 3} {
 		o.Open = func() (device.Device, error) {
@@ -200,6 +206,9 @@ func TestNoDevice(t *testing.T) {
 
 // TestMissing: what lacks something says what, and leaves the rest alone.
 func TestMissing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
 	o := small(t)
 	o.Rack.Hop, o.Block.DModel = 0, 80
 	r, err := Run(t.Context(), o, []string{"prefill", "rack"}, func(string, Result) {})

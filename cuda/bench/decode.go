@@ -41,7 +41,7 @@ func decodeTasks(o Options) []task {
 	for _, rows := range o.Decode {
 		shape := shapeRows(o.Block, rows)
 		list = append(list, task{"decode-kernels", shape, func(ctx context.Context, l *lab) (found, error) {
-			d, err := l.block()
+			d, err := l.load(&l.block)
 			if err != nil {
 				return found{}, err
 			}
@@ -54,7 +54,7 @@ func decodeTasks(o Options) []task {
 
 // besideRead is a Step of some rows beside reading as many bytes as the weights.
 func (l *lab) besideRead(ctx context.Context, shape string, rows int) (found, error) {
-	d, err := l.block()
+	d, err := l.load(&l.block)
 	if err != nil {
 		return found{}, err
 	}
@@ -74,7 +74,7 @@ func (l *lab) besideRead(ctx context.Context, shape string, rows int) (found, er
 
 // besideFewer is the time of a Step of some rows in times of that of fewer.
 func (l *lab) besideFewer(ctx context.Context, shape string, rows, fewer int) (found, error) {
-	d, err := l.block()
+	d, err := l.load(&l.block)
 	if err != nil {
 		return found{}, err
 	}

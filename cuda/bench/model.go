@@ -29,7 +29,7 @@ func modelTasks(o Options) []task {
 	for _, sequences := range sequencesOf(o.Souls) {
 		shape := fmt.Sprintf("%s,rows=%d", shape, sequences)
 		list = append(list, task{"model-decode", shape, func(ctx context.Context, l *lab) (found, error) {
-			d, err := l.whole()
+			d, err := l.load(&l.model)
 			if err != nil {
 				return found{}, err
 			}
@@ -54,7 +54,7 @@ func sequencesOf(souls int) []int {
 
 // readText reads a text in passes as large as the stage takes.
 func (l *lab) readText(ctx context.Context, shape string) (found, error) {
-	d, err := l.whole()
+	d, err := l.load(&l.model)
 	if err != nil {
 		return found{}, err
 	}
@@ -77,7 +77,7 @@ func (l *lab) readText(ctx context.Context, shape string) (found, error) {
 // memory is how much of the device's memory was taken at most, by whomever, with
 // all that came before in it.
 func (l *lab) memory(shape string) (found, error) {
-	d, err := l.whole()
+	d, err := l.load(&l.model)
 	if err != nil {
 		return found{}, err
 	}

@@ -35,7 +35,7 @@ func prefillTasks(o Options) []task {
 	rows := o.Prompt[0]
 	shape := shapeRows(o.Block, rows)
 	return append(list, task{"prefill-kernels", shape, func(ctx context.Context, l *lab) (found, error) {
-		d, err := l.block()
+		d, err := l.load(&l.block)
 		if err != nil {
 			return found{}, err
 		}
@@ -47,7 +47,7 @@ func prefillTasks(o Options) []task {
 // product is a product with 2-bit weights beside one of the same shape with int8
 // weights.
 func (l *lab) product(ctx context.Context, shape string, rows, outputs, cols int) (made found, err error) {
-	d, err := l.block()
+	d, err := l.load(&l.block)
 	if err != nil {
 		return found{}, err
 	}
@@ -72,7 +72,7 @@ func (l *lab) product(ctx context.Context, shape string, rows, outputs, cols int
 // prefill is a Step of many rows, by the operations of its frozen matrices, beside
 // the product of W_in's shape with int8 weights, for the rows of one pass.
 func (l *lab) prefill(ctx context.Context, shape string, rows int) (made found, err error) {
-	d, err := l.block()
+	d, err := l.load(&l.block)
 	if err != nil {
 		return found{}, err
 	}

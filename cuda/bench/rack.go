@@ -58,7 +58,7 @@ func hopTask(_ context.Context, l *lab) (found, error) {
 
 // blockTime is the time of a Step of rows through the block.
 func (l *lab) blockTime(ctx context.Context, shape string, rows int, times *blockTimes) (found, error) {
-	d, err := l.block()
+	d, err := l.load(&l.block)
 	if err != nil {
 		return found{}, err
 	}

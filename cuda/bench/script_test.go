@@ -24,6 +24,7 @@ func script(t *testing.T, zetagrid, test string, args ...string) (out string, st
 	folder = t.TempDir()
 	for name, text := range map[string]string{
 		"cuda/bench.sh": string(text), ".cuda/bin/zetagrid": "#!/bin/sh\n" + zetagrid, ".cuda/bin/cuda.test": "#!/bin/sh\n" + test,
+		".cuda/bin/kernels.test": "#!/bin/sh\n" + test, "cuda/kernels/kernels.go": "",
 	} {
 		file := filepath.Join(folder, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o755)); err != nil {
@@ -67,16 +68,16 @@ func TestScript(t *testing.T) {
 		figures              []string // parts of it
 	}{
 		{"everything", measuring, `echo "$ZETAGRID_CUDA"`, nil, 0,
-			[]string{"zetagrid test", "| checks | passed | ", "| loss | passed | ", "| decode | done | ", "## model", "the table of rack"},
+			[]string{"zetagrid test", "| checks: stage | passed | ", "| loss | passed | ", "| decode | done | ", "## model", "the table of rack"},
 			[]string{"decode", "prefill", "rack", "model"}},
 		{"two parts", measuring, "exit 1", []string{"prefill", "decode"}, 0,
 			[]string{"| prefill | done | ", "the table of decode"}, []string{"decode", "prefill"}},
 		{"a check fails", measuring, "exit 1", []string{"checks", "decode"}, 1,
-			[]string{"| checks | failed: see checks.log | ", "| decode | done | "}, []string{"decode"}},
+			[]string{"| checks: kernels | failed: see checks.log | ", "| decode | done | "}, []string{"decode"}},
 		{"the device fails", `[ "$1" = version ] || { echo 'zetagrid: "lost" | gone'; exit 1; }`, "exit 0", []string{"checks", "decode"}, 1,
-			[]string{"| checks | passed | ", "| decode | failed: zetagrid:  lost    gone | "}, nil},
+			[]string{"| checks: stage | passed | ", "| decode | failed: zetagrid:  lost    gone | "}, nil},
 		{"out of time", measuring, "exec sleep 60", []string{"--limit", "3", "checks", "decode"}, 0,
-			[]string{"| checks | not measured: out of time | ", "| decode | not measured: out of time | "}, nil},
+			[]string{"| checks: kernels | not measured: out of time | ", "| checks: stage | not measured: out of time | ", "| decode | not measured: out of time | "}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
