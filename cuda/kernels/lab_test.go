@@ -5,8 +5,6 @@ import (
 	"math/rand/v2"
 	"testing"
 	"unsafe"
-
-	"github.com/zetagrid/zetagrid/cuda/emulator"
 )
 
 // lab is a rig with the numbers that tests of rows are made of.
@@ -15,10 +13,9 @@ type lab struct {
 	chance *rand.Rand
 }
 
-// newLab is a lab whose device looks for races and for memory that nobody wrote.
 func newLab(t testing.TB) *lab {
 	t.Helper()
-	return &lab{rigOf(t, emulator.Options{Strict: true}), rand.New(rand.NewPCG(1, 2))}
+	return &lab{newRig(t), rand.New(rand.NewPCG(1, 2))}
 }
 
 // with is the lab in the hands of a part of its test.

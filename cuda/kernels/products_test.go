@@ -58,7 +58,7 @@ func testProductQ2(r *rig, c *rand.Rand, cut cut, n, outputs, cols int) {
 	w := codes(c, (outputs+15)/16*kernel.Groups(cols)*kernel.GroupBytesQ2)
 	scale := numbers(c, outputs, true)
 	stride := stride(c, n)
-	q, x := r.int8Rows(c, rowsOfAll(c, n, cols), n, cols, stride)
+	q, x := r.int8Rows(rowsOfAll(c, n, cols), n, cols, stride)
 	a := ProductArgs{
 		Y: r.room(4 * n * outputs), Q: q, Weights: put(r, w), Scale: put(r, scale),
 		Rows: int32(n), Outputs: int32(outputs), Cols: int32(cols), Stride: int32(stride),

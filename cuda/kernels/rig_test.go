@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/zetagrid/zetagrid/cuda/device"
 	"github.com/zetagrid/zetagrid/cuda/emulator"
@@ -23,15 +22,10 @@ type rig struct {
 	stream device.Stream
 }
 
+// newRig is a rig whose device looks for races and for memory that nobody wrote.
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	return rigOf(t, emulator.Options{})
-}
-
-// rigOf is newRig with what an emulated device looks for.
-func rigOf(t testing.TB, o emulator.Options) *rig {
-	t.Helper()
-	d, err := newDevice(o)
+	d, err := newDevice(emulator.Options{Strict: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,9 +74,8 @@ func put[T any](r *rig, what []T) device.Pointer {
 	if len(what) == 0 {
 		return 0
 	}
-	raw := unsafe.Slice((*byte)(unsafe.Pointer(&what[0])), len(what)*int(unsafe.Sizeof(what[0])))
-	at := r.room(len(raw))
-	r.must(r.stream.CopyIn(at, raw))
+	at := r.room(len(bytesIn(what)))
+	r.must(r.stream.CopyIn(at, bytesIn(what)))
 	r.must(r.stream.Wait(time.Minute))
 	return at
 }
@@ -91,8 +84,7 @@ func put[T any](r *rig, what []T) device.Pointer {
 func got[T any](r *rig, at device.Pointer, n int) []T {
 	r.t.Helper()
 	out := make([]T, n)
-	raw := unsafe.Slice((*byte)(unsafe.Pointer(&out[0])), n*int(unsafe.Sizeof(out[0])))
-	r.must(r.stream.CopyOut(raw, at))
+	r.must(r.stream.CopyOut(bytesIn(out), at))
 	r.must(r.stream.Wait(time.Minute))
 	return out
 }
@@ -148,9 +140,9 @@ func rowsOfAll(c *rand.Rand, rows, cols int) []float32 {
 }
 
 // int8Rows puts x [n, cols] as int8 numbers into the device's memory, with room for
-// stride rows; what is past the last row is anything. It returns what portable makes
-// of x, too.
-func (r *rig) int8Rows(c *rand.Rand, x []float32, n, cols, stride int) (Int8Rows, *kernel.Int8Rows) {
+// stride rows; what is past the last row nobody has written. It returns what portable
+// makes of x, too.
+func (r *rig) int8Rows(x []float32, n, cols, stride int) (Int8Rows, *kernel.Int8Rows) {
 	r.t.Helper()
 	want := &kernel.Int8Rows{}
 	want.Reset(n, cols)
@@ -158,17 +150,12 @@ func (r *rig) int8Rows(c *rand.Rand, x []float32, n, cols, stride int) (Int8Rows
 		kernel.Portable().QuantizeRow(want, i, x[i*cols:(i+1)*cols])
 	}
 	groups := kernel.Groups(cols)
-	q, scale, sum := make([]int8, groups*stride*16), make([]float32, stride), make([]int32, stride)
-	for i := range q {
-		q[i] = int8(c.Uint32())
-	}
-	for i := range stride {
-		scale[i], sum[i] = float32(c.NormFloat64()), int32(c.Uint32())
-	}
+	rows := Int8Rows{Q: r.room(groups * stride * 16), Scale: r.room(4 * stride), Sum: r.room(4 * stride)}
 	for g := range groups {
-		copy(q[g*stride*16:], want.Q[g*n*16:(g+1)*n*16])
+		r.must(r.stream.CopyIn(rows.Q+device.Pointer(g*stride*16), bytesIn(want.Q[g*n*16:(g+1)*n*16])))
 	}
-	copy(scale, want.Scale)
-	copy(sum, want.Sum)
-	return Int8Rows{Q: put(r, q), Scale: put(r, scale), Sum: put(r, sum)}, want
+	r.must(r.stream.CopyIn(rows.Scale, bytesIn(want.Scale)))
+	r.must(r.stream.CopyIn(rows.Sum, bytesIn(want.Sum)))
+	r.must(r.stream.Wait(time.Minute))
+	return rows, want
 }

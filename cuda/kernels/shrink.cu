@@ -95,13 +95,13 @@ __device__ static inline void quantize(const ShrinkArgs &a, int rank, u64 at, u3
 	}
 }
 
-// Several blocks of threads share a term's columns while there are few rows: each
-// leaves its sums in pieces, and the last to be done goes on. done is zero between
-// launches, which are in one stream.
-#define PIECES 128 // blocks of threads, at most
-#define PIECE_RANKS 64
-__device__ i32 pieces[PIECES][PIECE_RANKS];
-__device__ u32 done[PIECES];
+// Several blocks of threads share a term's columns while there are few rows: each adds
+// what it has to together, and the last to be done goes on with the sums. Both are zero
+// between launches, which are in one stream.
+#define PAIRS 64 // of a row and a term, at most
+#define PAIR_RANKS 64
+__device__ i32 together[PAIRS][PAIR_RANKS];
+__device__ u32 done[PAIRS];
 
 // last_of says whether this block is the last of so many that share a term.
 __device__ static inline bool last_of(int blocks, u32 *done) {
@@ -110,8 +110,7 @@ __device__ static inline bool last_of(int blocks, u32 *done) {
 	__syncthreads();
 	if (threadIdx.x == 0) {
 		last = atomicAdd(done, 1) == blocks - 1;
-		if (last) *done = 0;
-		__threadfence();
+		if (last) atomicExch(done, 0);
 	}
 	__syncthreads();
 	return last;
@@ -120,11 +119,10 @@ __device__ static inline bool last_of(int blocks, u32 *done) {
 // shrink_q8 computes all of a term's low with an 8-bit A.
 __device__ static inline void shrink_q8(const ShrinkArgs &a, const Term *term, u64 at) {
 	__shared__ i32 sums[WARPS][16];
-	int sharing = term->rank <= PIECE_RANKS ? gridDim.z : 1, groups = (a.cols + 15) / 16;
+	int sharing = gridDim.x * gridDim.y <= PAIRS && term->rank <= PAIR_RANKS ? gridDim.z : 1, groups = (a.cols + 15) / 16;
 	if (blockIdx.z >= sharing) return;
 	int share = (groups + sharing - 1) / sharing, first = min(blockIdx.z * share, groups), last = min(first + share, groups);
 	int pair = blockIdx.y * gridDim.x + blockIdx.x; // of term and row
-	i32(*piece)[PIECE_RANKS] = pieces + pair * sharing;
 	float x_scale = ((const float *)a.plain.scale)[blockIdx.y];
 	float *value = (float *)a.low.value + at * a.low.rank;
 	const float *scale = (const float *)term->a_scale;
@@ -137,7 +135,7 @@ __device__ static inline void shrink_q8(const ShrinkArgs &a, const Term *term, u
 			i32 sum = 0;
 			for (int i = 0; i < WARPS; i++) sum += sums[i][threadIdx.x];
 			if (sharing > 1) {
-				piece[blockIdx.z][rank] = sum;
+				atomicAdd(&together[pair][rank], sum);
 			} else {
 				value[rank] = (float)sum * x_scale * scale[rank];
 				largest = max(largest, __float_as_uint(value[rank]) & 0x7fffffffu);
@@ -148,8 +146,7 @@ __device__ static inline void shrink_q8(const ShrinkArgs &a, const Term *term, u
 	if (sharing > 1) {
 		if (!last_of(sharing, done + pair)) return;
 		if (threadIdx.x < term->rank) {
-			i32 sum = 0;
-			for (int i = 0; i < sharing; i++) sum += __ldcg(&piece[i][threadIdx.x]);
+			i32 sum = atomicExch(&together[pair][threadIdx.x], 0);
 			value[threadIdx.x] = (float)sum * x_scale * scale[threadIdx.x];
 			largest = __float_as_uint(value[threadIdx.x]) & 0x7fffffffu;
 		}

@@ -96,7 +96,7 @@ func testShrink(r *rig, c *rand.Rand, cols int, of int32, rowShare []int32) {
 	souls := [][]soulA{nil, of2, of3, nil, nil}
 	n, width := len(rowShare), stride(c, len(rowShare))
 	u := rowsOfAll(c, n, cols)
-	plain, want := r.int8Rows(c, u, n, cols, width)
+	plain, want := r.int8Rows(u, n, cols, width)
 
 	value, q, scale := numbers(c, n*terms*room, false), make([]int8, n*terms*room), numbers(c, n*terms, false)
 	for i := range q {

@@ -29,7 +29,7 @@ func testTerm(r *rig, c *rand.Rand, rank int, eightBit bool) {
 	low, room := numbers(c, rank, true), (rank+15)/16*16
 	lows := make([]float32, room)
 	copy(lows, low)
-	q, want := r.int8Rows(c, low, 1, rank, 1) // of one row groups lie together
+	q, want := r.int8Rows(low, 1, rank, 1) // of one row groups lie together
 	layer := VariantLayer{Out: put(r, []Term{term}), OutCount: 1, Scale: 1, Routing: 1}
 	base := numbers(c, outputs, false)
 	a := ResidualArgs{

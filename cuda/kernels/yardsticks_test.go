@@ -37,7 +37,7 @@ func TestProductS8(t *testing.T) {
 	for _, shape := range [][3]int{{1, 16, 64}, {70, 272, 128}, {131, 80, 192}} {
 		n, outputs, cols := shape[0], shape[1], shape[2]
 		stride := stride(c, n)
-		q, x := r.int8Rows(c, rowsOfAll(c, n, cols), n, cols, stride)
+		q, x := r.int8Rows(rowsOfAll(c, n, cols), n, cols, stride)
 		w := make([]int8, outputs*cols)
 		packed := make([]int8, outputs*cols)
 		for i := range w {
