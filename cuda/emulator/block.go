@@ -24,7 +24,9 @@ type block struct {
 	clock   uint64
 	err     *device.Error
 
-	first   uint64  // era in which the launch began
+	first   uint64  // era from which on others run beside it
+	launch  uint64  // era in which the launch began
+	met     bool    // the block has met others at an atomic instruction
 	began   uint64  // era in which the block began
 	era     uint64  // the present one
 	warmed  bool    // registers that a launch does not change are filled
@@ -66,7 +68,7 @@ func (b *block) prepare(l *device.Launch, budget int64) {
 
 // watch readies what remembers who touched shared memory.
 func (b *block) watch() {
-	b.first = b.device.eras + 1
+	b.launch = b.device.eras + 1
 	o := &b.device.options
 	b.checked = !o.Racy || o.Strict
 	if n := len(b.shared)>>b.program.grain + 1; !o.Racy && len(b.pieces) < n {
@@ -85,6 +87,7 @@ func (b *block) run(index [3]int) {
 	b.arrived = [16]int{}
 	b.device.eras++
 	b.began, b.era = b.device.eras, b.device.eras
+	b.first, b.met = b.launch, false
 	clear(b.written)
 	for _, w := range warps {
 		w.start()

@@ -88,7 +88,9 @@ func (t stamp) and(now stamp, first, block stamp) stamp {
 func (w *warp) race(in *instruction, i int, p *piece, how access, first stamp, what string, at uint64) bool {
 	now, block := w.now|stamp(i)<<laneShift, stamp(w.block.began)<<eraShift
 	other, did := p.written, "written"
-	ok := other.before(now, first, block) || how == updates && other&atomicBit != 0
+	atomic := other&atomicBit != 0 && (how == updates || other>>laneShift == now>>laneShift) // or its own was the last
+	ok := atomic || other.before(now, first, block)
+	meets := how == updates && other >= first && other < block
 	if ok && how != reads {
 		other, did = p.read, "read"
 		ok = other.before(now, first, block)
@@ -104,6 +106,7 @@ func (w *warp) race(in *instruction, i int, p *piece, how access, first stamp, w
 		w.fail(in, i, device.ErrIllegalAccess, "%s at %#x was %s by %s, with no barrier between", what, at, did, by)
 		return false
 	}
+	w.block.met = w.block.met || meets
 	switch how {
 	case reads:
 		p.read = p.read.and(now, first, block)
@@ -178,4 +181,13 @@ func (a *allocation) piece(k uint64) *piece {
 		*page = new([pagePieces]piece)
 	}
 	return &(*page)[k%pagePieces]
+}
+
+// runFence is membar and fence. A block that has met others at an atomic
+// instruction finds, from its next fence on, what they did before theirs: so
+// blocks agree which of them is the last.
+func runFence(w *warp, _ *instruction, _ uint32) {
+	if b := w.block; b.met {
+		b.first = b.began
+	}
 }

@@ -47,11 +47,11 @@ func (d *decoder) choose(in *instruction) (bool, error) {
 		return true, d.convert(in)
 	case "cvta":
 		return true, d.convertAddress(in)
-	case "membar", "fence", "nanosleep", "prefetch", "prefetchu", "discard", "applypriority", "isspacep":
+	case "membar", "fence":
+		in.form, in.run = runForm, runFence
+		return true, nil
+	case "nanosleep", "prefetch", "prefetchu":
 		in.form, in.run = runForm, func(*warp, *instruction, uint32) {}
-		if d.in.Parts[0] == "isspacep" {
-			return false, nil
-		}
 		return true, nil
 	case "mov":
 		return true, d.move(in, t)
