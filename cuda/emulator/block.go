@@ -149,6 +149,9 @@ func (b *block) release(warps []*warp, alive int) bool {
 	}
 	released := false
 	for id := range waiting {
+		if waiting[id] > 0 && !b.aligned(warps, int32(id)) {
+			return false
+		}
 		if waiting[id] > 0 && waiting[id]+b.arrived[id] >= want[id] {
 			b.arrived[id] = 0
 			b.open(warps, int32(id))
@@ -159,6 +162,26 @@ func (b *block) release(warps []*warp, alive int) bool {
 		b.stuck(warps, alive)
 	}
 	return released
+}
+
+// aligned fails where lanes of a warp wait at one barrier in several places, which
+// only "barrier" without ".aligned" allows.
+func (b *block) aligned(warps []*warp, id int32) bool {
+	for _, w := range warps {
+		at := int32(-1)
+		for _, g := range w.groups[:w.n] {
+			in := &b.program.code[g.pc]
+			if g.barrier != id || !in.aligned {
+				continue
+			}
+			if at >= 0 && at != g.pc {
+				w.fail(in, firstLane(g.mask), device.ErrIllegalAccess, "other lanes of its warp wait at line %d", b.program.code[at].line)
+				return false
+			}
+			at = g.pc
+		}
+	}
+	return true
 }
 
 // open lets the threads that wait at barrier id go on.

@@ -1,6 +1,8 @@
 package emulator
 
 import (
+	"slices"
+
 	"github.com/zetagrid/zetagrid/cuda/device"
 	"github.com/zetagrid/zetagrid/cuda/emulator/ptx"
 )
@@ -107,6 +109,7 @@ func (d *decoder) barrier(in *instruction) error {
 		parts = parts[1:]
 	}
 	in.form = barrierForm
+	in.aligned = d.in.Parts[0] == "bar" || slices.Contains(parts, "aligned")
 	if len(parts) == 0 {
 		return d.notKnown("not known here")
 	}

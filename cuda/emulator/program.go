@@ -26,6 +26,7 @@ const (
 type instruction struct {
 	form       form
 	guardNot   bool
+	aligned    bool  // a barrier that all lanes of a warp reach together
 	guard      int32 // register of predicates; -1: none
 	d, a, b, c int32 // registers; of predicates where run says so; -1: none
 	target     int32
