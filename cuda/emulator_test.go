@@ -1,9 +1,11 @@
 package cuda
 
 import (
+	"errors"
 	"os"
 	"testing"
 
+	"github.com/zetagrid/zetagrid/cuda/device"
 	"github.com/zetagrid/zetagrid/cuda/emulator"
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/backendtest"
@@ -17,12 +19,13 @@ const everythingVariable = "ZETAGRID_EMULATOR_ALL"
 // makes it ten times as slow, and sees nothing that the fake device does not show.
 func slow(short bool) bool { return raceEnabled || short && testing.Short() }
 
-// openEmulator is a Backend on the device that runs the committed PTX.
-func openEmulator(t *testing.T, o Options) *Backend {
+// openEmulator is a Backend on the device that runs the committed PTX. Its memory
+// must be given back when the test ends.
+func openEmulator(t *testing.T, o emulator.Options) *Backend {
 	t.Helper()
-	d := emulator.New(emulator.Options{})
-	o.StateBytes = 16 << 20
-	b, err := New(d, o)
+	d := emulator.New(o)
+	before, _ := d.Live()
+	b, err := New(d, Options{StateBytes: 16 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,15 +33,21 @@ func openEmulator(t *testing.T, o Options) *Backend {
 		if err := b.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
+		if n, bytes := d.Live(); n != before {
+			t.Errorf("%d allocations of %d bytes are left", n, bytes)
+		}
 	})
 	return b
 }
+
+// quick is an emulator that leaves out what package kernels checks of its kernels.
+var quick = emulator.Options{Racy: true}
 
 // TestBackendOnEmulator: the kernels themselves, of the committed PTX, compute the
 // golden digests of the arithmetic and of every case of the suite.
 func TestBackendOnEmulator(t *testing.T) {
 	if os.Getenv(everythingVariable) != "" {
-		backendtest.Run(t, openEmulator(t, Options{}))
+		backendtest.Run(t, openEmulator(t, quick))
 		return
 	}
 	t.Run("self-check", func(t *testing.T) {
@@ -46,7 +55,7 @@ func TestBackendOnEmulator(t *testing.T) {
 		if slow(true) {
 			t.Skip("slow")
 		}
-		if err := tcn.SelfCheck(openEmulator(t, Options{})); err != nil {
+		if err := tcn.SelfCheck(openEmulator(t, quick)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -56,7 +65,7 @@ func TestBackendOnEmulator(t *testing.T) {
 			if slow(i%5 != 0) {
 				t.Skip("slow")
 			}
-			got, err := backendtest.Digest(openEmulator(t, Options{}), c)
+			got, err := backendtest.Digest(openEmulator(t, quick), c)
 			if err != nil || got != backendtest.Digests[c.Name] {
 				t.Errorf("digest %s, %v, want %s", got, err, backendtest.Digests[c.Name])
 			}
@@ -76,7 +85,7 @@ func TestRandomBatchesOnEmulator(t *testing.T) {
 			if slow(true) {
 				t.Skip("slow")
 			}
-			newTwin(t, openEmulator(t, Options{}), c, uint64(i)).run(2)
+			newTwin(t, openEmulator(t, quick), c, uint64(i)).run(2)
 		})
 	}
 }
@@ -89,6 +98,42 @@ func TestOverflowsOnEmulator(t *testing.T) {
 	for _, i := range []int{5, 10, 12, 15} {
 		c := backendtest.Cases()[i]
 		c.Souls = 0
-		overflows(t, openEmulator(t, Options{}), c, 4)
+		overflows(t, openEmulator(t, quick), c, 4)
+	}
+}
+
+// TestStrictly: what the host hands the kernels lets none read memory that nobody
+// wrote, nor two threads meet in it, whatever part of a batch is filled up.
+func TestStrictly(t *testing.T) {
+	for _, i := range []int{2, 9, 13, 15} {
+		c := backendtest.Cases()[i]
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			if slow(true) {
+				t.Skip("slow")
+			}
+			newTwin(t, openEmulator(t, emulator.Options{Strict: true}), c, uint64(i)).run(1)
+		})
+	}
+}
+
+// TestHungKernel: a kernel that does not end ends the backend, not the program.
+func TestHungKernel(t *testing.T) {
+	c := backendtest.Cases()[12]
+	m, all := c.Model(), c.Config.All()
+	b := openEmulator(t, emulator.Options{Budget: 10})
+	s, err := b.Load(c.Config, all, m.Blocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := newState(t, s, all)
+	for range 2 {
+		err := s.Step(works(m.Variant(all, 0), c.Config.DModel, 1, state))
+		if !errors.Is(err, tcn.ErrDevice) || !errors.Is(err, device.ErrHung) {
+			t.Errorf("Step: %v", err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("Close: %v", err)
 	}
 }
