@@ -5,7 +5,7 @@
 #   bash cuda/driver/deps.sh      or: make cuda-deps
 #   . .cuda/env                   then go build -tags cuda ./cmd/zetagrid
 #
-# Leaves in .cuda: venv (NVRTC, the headers, a disassembler), include, lib with the
+# Leaves in .cuda: venv (NVRTC, the headers, an assembler and a disassembler), include, lib with the
 # stub libcuda.a, and env. Run again, it only does what is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -16,6 +16,7 @@ readonly wheels=(
 	nvidia-cuda-runtime-cu12==12.9.79 # cuda.h
 	nvidia-cuda-nvrtc-cu12==12.9.86   # the compiler
 	nvidia-cuda-cccl-cu12==12.9.27    # headers of the C++ library
+	nvidia-cuda-nvcc-cu12==12.9.86    # the assembler, of it all
 	nvidia-cuda-nvdisasm==13.5.37     # the disassembler
 )
 readonly to="$PWD/.cuda"
@@ -38,10 +39,12 @@ packages="$("$to/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path
 [ -e "$packages/nvidia/cuda_runtime/include/cuda.h" ] || die "no cuda.h in $packages/nvidia/cuda_runtime"
 ln -sfn "$packages/nvidia/cuda_runtime/include" "$to/include"
 mkdir -p "$to/lib" "$to/bin"
-disassembler="$(find "$packages/nvidia" -name nvdisasm -type f | head -n 1)"
-[ -n "$disassembler" ] || die "no nvdisasm in $packages/nvidia"
-chmod u+x "$disassembler"
-ln -sfn "$disassembler" "$to/bin/nvdisasm"
+for tool in nvdisasm ptxas; do
+	found="$(find "$packages/nvidia" -name "$tool" -type f | head -n 1)"
+	[ -n "$found" ] || die "no $tool in $packages/nvidia"
+	chmod u+x "$found"
+	ln -sfn "$found" "$to/bin/$tool"
+done
 
 "$compiler" -O2 -fPIC -Wall -Wextra -Werror -c -o "$to/lib/libcuda.o" cuda/driver/libcuda/libcuda.c
 rm -f "$to/lib/libcuda.a"
