@@ -1,3 +1,8 @@
+//go:build !cuda
+
+// With the tag this would make the test program six times as large, which travels to
+// machines with GPUs; it needs none.
+
 package cuda
 
 import (
