@@ -102,6 +102,18 @@ func TestDeviceRandomBatches(t *testing.T) {
 	}
 }
 
+// allLosses is every loss that a device has to do with.
+func allLosses() []loss {
+	var list []loss
+	for bits := range 16 {
+		l := loss{[2]bool{bits&1 > 0, bits&2 > 0}, bits >> 2 & 1, bits&8 > 0}
+		if l.hops[0] || l.hops[1] || l.by {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
 // TestLossOnDevice: the GPU is lost by a kernel that reads where nothing is, for
 // every chain.
 func TestLossOnDevice(t *testing.T) {

@@ -24,18 +24,6 @@ func (l loss) String() string {
 	return fmt.Sprintf("%s, %s; %d by %s", on[l.hops[0]], on[l.hops[1]], l.lost, on[l.by])
 }
 
-// allLosses is every loss that a device has to do with.
-func allLosses() []loss {
-	var list []loss
-	for bits := range 16 {
-		l := loss{[2]bool{bits&1 > 0, bits&2 > 0}, bits >> 2 & 1, bits&8 > 0}
-		if l.hops[0] || l.hops[1] || l.by {
-			list = append(list, l)
-		}
-	}
-	return list
-}
-
 // TestLossOnEmulator is some losses on the device that runs the committed PTX.
 func TestLossOnEmulator(t *testing.T) {
 	list := []loss{{[2]bool{true, false}, 0, false}, {[2]bool{false, true}, 0, true}, {[2]bool{true, true}, 1, true}}
