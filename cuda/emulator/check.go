@@ -124,15 +124,17 @@ func (w *warp) checkShared(in *instruction, i int, at, n uint64, how access) boo
 	if b.pieces != nil {
 		grain := b.program.grain
 		for k := at >> grain; k <= (at+n-1)>>grain; k++ {
-			p := &b.pieces[k]
-			if p.written < w.era && (how == reads || p.read < w.era) { // nobody since the last barrier
-				now := w.now | stamp(i)<<laneShift
+			p, now := &b.pieces[k], w.now|stamp(i)<<laneShift
+			if p.written < w.era || p.written == now { // nobody else since the last barrier
 				switch {
-				case how == writes:
+				case how == writes && (p.read < w.era || p.read == now):
 					p.written = now
 					continue
 				case how == reads && p.read < w.era:
 					p.read = now
+					continue
+				case how == reads:
+					p.read = p.read.and(now, w.era, w.era)
 					continue
 				}
 			}

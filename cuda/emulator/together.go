@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"math/bits"
 	"strings"
 
 	"github.com/zetagrid/zetagrid/cuda/device"
@@ -110,6 +109,14 @@ func runShuffle(w *warp, in *instruction, active uint32) {
 	w.setFlag(in.target, inside, active)
 }
 
+// What kind is for votes.
+const (
+	ballotVote = iota
+	allVote
+	anyVote
+	uniVote
+)
+
 // vote is "vote.sync.any.pred d, p, members".
 func (d *decoder) vote(in *instruction) error {
 	if err := d.operands(3, 3); err != nil {
@@ -120,13 +127,22 @@ func (d *decoder) vote(in *instruction) error {
 	}
 	ops := d.in.Operands
 	var err error
-	if in.kind = d.in.Parts[2][0]; in.kind == 'b' {
+	switch d.in.Parts[2] {
+	case "ballot":
+		in.kind = ballotVote
+	case "all":
+		in.kind = allVote
+	case "any":
+		in.kind = anyVote
+	case "uni":
+		in.kind = uniVote
+	default:
+		return d.notKnown("not known here")
+	}
+	if in.kind == ballotVote {
 		in.d, err = d.result(ops[0])
 	} else {
 		in.d, _, err = d.predicate(ops[0])
-		if d.in.Parts[2] == "uni" {
-			in.kind = 'u'
-		}
 	}
 	if err != nil {
 		return err
@@ -142,19 +158,17 @@ func (d *decoder) vote(in *instruction) error {
 func runVote(w *warp, in *instruction, active uint32) {
 	v := w.flag(in.a, in.not) & active
 	switch in.kind {
-	case 'b':
+	case ballotVote:
 		for m := active; m != 0; m &= m - 1 {
 			w.r[in.d][firstLane(m)] = uint64(v)
 		}
 		return
-	case 'u':
+	case uniVote:
 		v = -bit(v == 0 || v == active)
+	case allVote:
+		v = -bit(v == active)
 	default:
-		if d := w.block.program.code; len(d) > 0 && strings.Contains(in.name, ".all.") {
-			v = -bit(v == active)
-		} else {
-			v = -bit(v != 0)
-		}
+		v = -bit(v != 0)
 	}
 	w.setFlag(in.d, v, active)
 }
@@ -225,129 +239,4 @@ func (d *decoder) reduce(in *instruction) error {
 		}
 	}
 	return err
-}
-
-// multiply is mma.sync.aligned.m16n8k32.row.col.s32.….….s32.
-func (d *decoder) multiply(in *instruction) error {
-	parts := d.in.Parts
-	if len(parts) < 10 || strings.Join(parts[:7], ".") != "mma.sync.aligned.m16n8k32.row.col.s32" {
-		return d.notKnown("not known here")
-	}
-	parts = parts[7:]
-	if parts[len(parts)-1] != "s32" || len(parts) != 3 {
-		return d.notKnown("not known here") // satfinite too: sums wrap here
-	}
-	a, b := ptx.TypeNamed(parts[0]), ptx.TypeNamed(parts[1])
-	if a != ptx.S8 && a != ptx.U8 || b != ptx.S8 && b != ptx.U8 {
-		return d.notKnown("not known here")
-	}
-	if err := d.operands(4, 4); err != nil {
-		return err
-	}
-	in.kind = byte(bit(a == ptx.S8) | bit(b == ptx.S8)<<1)
-	for i, list := range []*[]int32{&in.many, &in.more, &in.rest} {
-		want := 4 - 2*(i&1*1)
-		_ = want
-		var err error
-		op := d.in.Operands[1+i]
-		if op.Kind != ptx.Vector || len(op.List) != []int{4, 2, 4}[i] {
-			return d.notKnown("operands of another size")
-		}
-		if *list, err = d.list(op, ptx.B32, false); err != nil {
-			return err
-		}
-	}
-	to, err := d.list(d.in.Operands[0], ptx.B32, true)
-	if err != nil || len(to) != 4 {
-		return d.notKnown("operands of another size")
-	}
-	in.rest = append(in.rest, to...)
-	in.run = runMultiply
-	return nil
-}
-
-// runMultiply: with g = lane/4 and t = lane mod 4, a lane holds of A [16, 32] the
-// rows g and g+8 at columns 4t… and 16+4t…, of B [32, 8] column g at rows 4t… and
-// 16+4t…, of C and D [16, 8] the rows g and g+8 at columns 2t and 2t+1.
-func runMultiply(w *warp, in *instruction, active uint32) {
-	if active != allLanes {
-		w.fail(in, firstLane(active), device.ErrIllegalAccess, "lanes %#x are missing", ^active)
-		return
-	}
-	var a [16][32]int32
-	var b [8][32]int32
-	for i := range 32 {
-		g, t := i>>2, i&3
-		for k := range 4 {
-			row, col := g+k&1*8, k>>1*16+4*t
-			v := w.r[in.many[k]][i]
-			for j := range 4 {
-				a[row][col+j] = byteOf(v, j, in.kind&1 != 0)
-			}
-		}
-		for k := range 2 {
-			v := w.r[in.more[k]][i]
-			for j := range 4 {
-				b[g][k*16+4*t+j] = byteOf(v, j, in.kind&2 != 0)
-			}
-		}
-	}
-	var out [4]lanes
-	for i := range 32 {
-		g, t := i>>2, i&3
-		for k := range 4 {
-			row, col := &a[g+k>>1*8], &b[2*t+k&1]
-			sum := uint32(w.r[in.rest[k]][i])
-			for j := range row {
-				sum += uint32(row[j] * col[j])
-			}
-			out[k][i] = uint64(sum)
-		}
-	}
-	for k := range out {
-		w.r[in.rest[4+k]] = out[k]
-	}
-}
-
-// specialNamed is what a special register holds; nil if there is none of the name.
-func specialNamed(name string) func(w *warp, i int) uint64 {
-	axis := 0
-	if base, dim, ok := strings.Cut(name, "."); ok {
-		if len(dim) != 1 || dim < "x" || dim > "z" {
-			return nil
-		}
-		name, axis = base, int(dim[0]-'x')
-	}
-	switch name {
-	case "tid":
-		return func(w *warp, i int) uint64 { return uint64(w.thread(i)[axis]) }
-	case "ntid":
-		return func(w *warp, _ int) uint64 { return uint64(w.block.size[axis]) }
-	case "ctaid":
-		return func(w *warp, _ int) uint64 { return uint64(w.block.index[axis]) }
-	case "nctaid":
-		return func(w *warp, _ int) uint64 { return uint64(w.block.grid[axis]) }
-	case "laneid":
-		return func(_ *warp, i int) uint64 { return uint64(i) }
-	case "warpid":
-		return func(w *warp, _ int) uint64 { return uint64(w.number) }
-	case "smid", "gridid":
-		return func(*warp, int) uint64 { return 0 }
-	case "nwarpid", "nsmid":
-		return func(*warp, int) uint64 { return 32 }
-	case "lanemask_eq":
-		return func(_ *warp, i int) uint64 { return 1 << i }
-	case "lanemask_lt":
-		return func(_ *warp, i int) uint64 { return 1<<i - 1 }
-	case "lanemask_le":
-		return func(_ *warp, i int) uint64 { return 2<<i - 1 }
-	case "lanemask_gt":
-		return func(_ *warp, i int) uint64 { return allLanes &^ (2<<i - 1) }
-	case "lanemask_ge":
-		return func(_ *warp, i int) uint64 { return allLanes &^ (1<<i - 1) }
-	case "dynamic_smem_size":
-		return func(w *warp, _ int) uint64 { return uint64(len(w.block.shared)) - uint64(w.block.program.static) }
-	}
-	_ = bits.UintSize
-	return nil
 }
