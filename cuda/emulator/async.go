@@ -60,7 +60,7 @@ func (d *decoder) copyAsync(in *instruction) error {
 	in.space, in.run = ptx.Shared, runCopyAsync
 	d.remember(in)
 	var err error
-	if in.a, err = d.source(ops[0].List[0], ptx.U64); err != nil {
+	if in.a, err = d.source(ops[0].List[0], ptx.NoType); err != nil {
 		return err
 	}
 	if in.b, err = d.source(ops[1].List[0], ptx.U64); err != nil {

@@ -26,7 +26,7 @@ func (d *decoder) atomic(in *instruction) error {
 		if err := d.operands(3, 4); err != nil {
 			return err
 		}
-		if in.d, err = d.result(ops[0]); err != nil {
+		if in.d, err = d.result(ops[0], t.Bits()); err != nil {
 			return err
 		}
 		ops = ops[1:]

@@ -143,7 +143,7 @@ func (d *decoder) barrierOf(in *instruction, parts []string) error {
 	switch {
 	case len(parts) > 1 && parts[1] == "popc":
 		in.kind = popcBarrier
-		in.d, err = d.result(ops[0])
+		in.d, err = d.result(ops[0], 32)
 	case len(parts) > 1 && parts[1] == "and":
 		in.kind = andBarrier
 		in.d, _, err = d.predicate(ops[0])

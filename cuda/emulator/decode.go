@@ -216,22 +216,29 @@ func (d *decoder) operands(least, most int) error {
 	return nil
 }
 
-// source is the register that operand i is read from, by an instruction on t.
+// source is the register that op is read from, by an instruction on t; NoType takes
+// any width.
 func (d *decoder) source(op ptx.Operand, t ptx.Type) (int32, error) {
-	all := maskOf(max(t.Bits(), 1))
+	all := maskOf(64)
+	if t != ptx.NoType {
+		all = maskOf(max(t.Bits(), 1))
+	}
 	switch op.Kind {
 	case ptx.Reg:
 		if d.fn.Registers[op.Register].Type == ptx.Pred {
 			return 0, d.notKnown("a predicate where a number was expected")
 		}
-		return d.slots[op.Register], nil
+		return d.slots[op.Register], d.fits(op, t.Bits())
 	case ptx.Immediate:
 		if t == ptx.F32 || t == ptx.F64 {
 			return 0, d.notKnown("an integer where a float was expected")
 		}
 		return d.constant(op.Value & all), nil
 	case ptx.Float32, ptx.Float64:
-		return d.constant(op.Value & all), nil
+		if op.Kind == ptx.Float32 && t != ptx.F32 && t != ptx.B32 || op.Kind == ptx.Float64 && t != ptx.F64 && t != ptx.B64 {
+			return 0, d.notKnown("a float where an integer, or another float, was expected")
+		}
+		return d.constant(op.Value), nil
 	case ptx.Special:
 		return d.special(op.Name)
 	case ptx.Symbol:
@@ -239,6 +246,16 @@ func (d *decoder) source(op ptx.Operand, t ptx.Type) (int32, error) {
 		return d.constant((at + uint64(op.Offset)) & all), err
 	}
 	return 0, d.notKnown("an operand that is no number")
+}
+
+// fits checks that the register op has so many bits, or more where the instruction
+// allows it; 0 is any.
+func (d *decoder) fits(op ptx.Operand, bits int) error {
+	width := d.width(op)
+	if bits == 0 || width == bits || width > bits && slices.Contains([]string{"ld", "ldu", "st", "cvt"}, d.in.Parts[0]) {
+		return nil
+	}
+	return d.notKnown("a register of %d bits where %d were expected", width, bits)
 }
 
 // symbol is v's address in its space.
@@ -263,13 +280,13 @@ func (d *decoder) symbol(v *ptx.Variable) (uint64, error) {
 	return at, nil
 }
 
-// result is the register that operand op is written to; a new one for "_".
-func (d *decoder) result(op ptx.Operand) (int32, error) {
+// result is the register that op, of so many bits, is written to; a new one for "_".
+func (d *decoder) result(op ptx.Operand, bits int) (int32, error) {
 	switch {
 	case op.Kind == ptx.None:
 		return d.register(), nil
 	case op.Kind == ptx.Reg && d.fn.Registers[op.Register].Type != ptx.Pred:
-		return d.slots[op.Register], nil
+		return d.slots[op.Register], d.fits(op, bits)
 	}
 	return 0, d.notKnown("a result that is no register of numbers")
 }
@@ -298,7 +315,7 @@ func (d *decoder) width(op ptx.Operand) int {
 	return 64
 }
 
-// list is the registers of a vector, or of one operand.
+// list is the registers of a vector of t, or of one operand.
 func (d *decoder) list(op ptx.Operand, t ptx.Type, written bool) ([]int32, error) {
 	ops := []ptx.Operand{op}
 	if op.Kind == ptx.Vector {
@@ -309,7 +326,7 @@ func (d *decoder) list(op ptx.Operand, t ptx.Type, written bool) ([]int32, error
 		var r int32
 		var err error
 		if written {
-			r, err = d.result(o)
+			r, err = d.result(o, t.Bits())
 		} else {
 			r, err = d.source(o, t)
 		}

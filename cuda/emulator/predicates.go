@@ -20,7 +20,7 @@ func (d *decoder) choosing(in *instruction, t ptx.Type) error {
 	}
 	ops := d.in.Operands
 	var err error
-	if in.d, err = d.result(ops[0]); err != nil {
+	if in.d, err = d.result(ops[0], t.Bits()); err != nil {
 		return err
 	}
 	if in.a, err = d.source(ops[1], t); err != nil {
@@ -128,7 +128,7 @@ func (d *decoder) set(in *instruction, t ptx.Type) error {
 		return d.notKnown("not known here")
 	}
 	var err error
-	if in.d, err = d.result(d.in.Operands[0]); err != nil {
+	if in.d, err = d.result(d.in.Operands[0], 32); err != nil {
 		return err
 	}
 	if in.a, err = d.source(d.in.Operands[1], t); err != nil {

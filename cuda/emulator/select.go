@@ -68,18 +68,18 @@ func (d *decoder) arithmetic(in *instruction, t ptx.Type) (bool, error) {
 	if in.lane == nil {
 		return false, nil
 	}
-	if err := d.operands(2, 5); err != nil {
+	operands, to, types := d.shape(t)
+	if err := d.operands(operands, operands); err != nil {
 		return false, err
 	}
-	types := d.sourceTypes(t)
 	ops := d.in.Operands[1:]
 	var err error
-	if in.d, err = d.result(d.in.Operands[0]); err != nil {
+	if in.d, err = d.result(d.in.Operands[0], to); err != nil {
 		return false, err
 	}
 	in.a, in.b, in.c = in.d, in.d, in.d
 	for i, r := range []*int32{&in.a, &in.b, &in.c} {
-		if i >= len(ops) {
+		if i >= len(ops) || i >= len(types) {
 			break
 		}
 		if *r, err = d.source(ops[i], types[i]); err != nil {
@@ -90,25 +90,42 @@ func (d *decoder) arithmetic(in *instruction, t ptx.Type) (bool, error) {
 	return true, nil
 }
 
-// sourceTypes is what the operands are taken for.
-func (d *decoder) sourceTypes(t ptx.Type) [4]ptx.Type {
-	types := [4]ptx.Type{t, t, t, t}
+// shape is how many operands an instruction on t has, the bits of its result and
+// the types of those sources that are read from registers.
+func (d *decoder) shape(t ptx.Type) (operands, to int, types []ptx.Type) {
 	switch d.in.Parts[0] {
+	case "not", "neg", "abs", "cnot", "brev", "rcp", "sqrt":
+		return 2, t.Bits(), []ptx.Type{t}
+	case "popc", "clz", "bfind":
+		return 2, 32, []ptx.Type{t}
 	case "shl", "shr":
-		types[1] = ptx.U32
-	case "shf", "bfe":
-		types[1], types[2] = ptx.U32, ptx.U32
-		if d.in.Parts[0] == "shf" {
-			types[1] = t
-		}
+		return 3, t.Bits(), []ptx.Type{t, ptx.U32}
+	case "shf":
+		return 4, 32, []ptx.Type{t, t, ptx.U32}
+	case "bfe":
+		return 4, t.Bits(), []ptx.Type{t, ptx.U32, ptx.U32}
 	case "bfi":
-		types[2], types[3] = ptx.U32, ptx.U32
-	case "mad":
-		if d.in.Parts[1] == "wide" {
-			types[2] = ptx.B64
+		return 5, t.Bits(), []ptx.Type{t, t}
+	case "lop3":
+		return 5, t.Bits(), []ptx.Type{t, t, t}
+	case "prmt", "dp4a", "sad", "fma", "mad":
+		if slices.Contains(d.in.Parts, "wide") {
+			return 4, 2 * t.Bits(), []ptx.Type{t, t, doubled(t)}
 		}
+		return 4, t.Bits(), []ptx.Type{t, t, t}
 	}
-	return types
+	if slices.Contains(d.in.Parts, "wide") {
+		return 3, 2 * t.Bits(), []ptx.Type{t, t}
+	}
+	return 3, t.Bits(), []ptx.Type{t, t}
+}
+
+// doubled is bits of twice t's width.
+func doubled(t ptx.Type) ptx.Type {
+	if t.Bits() == 16 {
+		return ptx.B32
+	}
+	return ptx.B64
 }
 
 // laneOf is the lane of the instruction; nil if there is none.
@@ -188,7 +205,7 @@ func (d *decoder) convert(in *instruction) error {
 		return d.notKnown("not known here")
 	}
 	var err error
-	if in.d, err = d.result(d.in.Operands[0]); err != nil {
+	if in.d, err = d.result(d.in.Operands[0], to.Bits()); err != nil {
 		return err
 	}
 	if in.a, err = d.source(d.in.Operands[1], from); err != nil {
@@ -209,7 +226,7 @@ func (d *decoder) convertAddress(in *instruction) error {
 		return err
 	}
 	var err error
-	if in.d, err = d.result(d.in.Operands[0]); err != nil {
+	if in.d, err = d.result(d.in.Operands[0], 64); err != nil {
 		return err
 	}
 	if in.a, err = d.source(d.in.Operands[1], ptx.U64); err != nil {
@@ -238,46 +255,51 @@ func (d *decoder) move(in *instruction, t ptx.Type) error {
 		return err
 	}
 	to, from := d.in.Operands[0], d.in.Operands[1]
-	if t == ptx.Pred {
+	var err error
+	switch {
+	case t == ptx.Pred:
 		return d.logic(in)
+	case to.Kind == ptx.Vector || from.Kind == ptx.Vector:
+		return d.moveVector(in, t)
 	}
-	if from.Kind == ptx.Special && (strings.HasPrefix(from.Name, "clock") || strings.HasPrefix(from.Name, "globaltimer")) {
-		var err error
-		in.form, in.run = runForm, runClock
-		in.all = maskOf(t.Bits())
-		in.d, err = d.result(to)
+	if in.d, err = d.result(to, t.Bits()); err != nil {
 		return err
 	}
-	if to.Kind != ptx.Vector && from.Kind != ptx.Vector {
-		var err error
-		if in.d, err = d.result(to); err != nil {
-			return err
-		}
+	if from.Kind == ptx.Special && (strings.HasPrefix(from.Name, "clock") || strings.HasPrefix(from.Name, "globaltimer")) {
+		in.form, in.run, in.all = runForm, runClock, maskOf(t.Bits())
+		return nil
+	}
+	in.a, err = d.source(from, t)
+	in.b, in.c = in.a, in.a
+	in.lane, in.wide = func(a, _, _ uint64) uint64 { return a }, wideMove
+	return err
+}
+
+// moveVector is "mov.b64 {lo, hi}, d" and back.
+func (d *decoder) moveVector(in *instruction, t ptx.Type) error {
+	to, from := d.in.Operands[0], d.in.Operands[1]
+	vector := to
+	if to.Kind != ptx.Vector {
+		vector = from
+	}
+	n := len(vector.List)
+	element := map[int]ptx.Type{16: ptx.B16, 32: ptx.B32}[t.Bits()/max(n, 1)]
+	if n != 2 && n != 4 || element == ptx.NoType {
+		return d.notKnown("a vector of %d", n)
+	}
+	in.form, in.size = runForm, uint8(element.Bits())
+	var err error
+	if to.Kind == ptx.Vector {
+		in.run = runUnpack
 		if in.a, err = d.source(from, t); err != nil {
 			return err
 		}
-		in.b, in.c = in.a, in.a
-		in.lane, in.wide = func(a, _, _ uint64) uint64 { return a }, wideMove
-		return nil
-	}
-	var err error
-	in.form = runForm
-	if to.Kind == ptx.Vector {
-		in.run = runUnpack
-		if in.many, err = d.list(to, t, true); err != nil {
-			return err
-		}
-		in.a, err = d.source(from, t)
 	} else {
 		in.run = runPack
-		if in.d, err = d.result(to); err != nil {
+		if in.d, err = d.result(to, t.Bits()); err != nil {
 			return err
 		}
-		in.many, err = d.list(from, t, false)
 	}
-	if n := len(in.many); err == nil && (n != 2 && n != 4 || t.Bits()/n < 8) {
-		return d.notKnown("a vector of %d", n)
-	}
-	in.size = uint8(t.Bits() / max(len(in.many), 1))
+	in.many, err = d.list(vector, element, to.Kind == ptx.Vector)
 	return err
 }

@@ -32,7 +32,7 @@ func (d *decoder) together(in *instruction) error {
 				w.r[in.d][firstLane(m)] = uint64(active)
 			}
 		}
-		in.d, err = d.result(d.in.Operands[0])
+		in.d, err = d.result(d.in.Operands[0], 32)
 		return err
 	}
 	return d.notKnown("not known here")
@@ -52,7 +52,7 @@ func (d *decoder) shuffle(in *instruction) error {
 		to, p = to.List[0], to.List[1]
 	}
 	var err error
-	if in.d, err = d.result(to); err != nil {
+	if in.d, err = d.result(to, 32); err != nil {
 		return err
 	}
 	if in.target, _, err = d.predicate(p); err != nil {
@@ -140,7 +140,7 @@ func (d *decoder) vote(in *instruction) error {
 		return d.notKnown("not known here")
 	}
 	if in.kind == ballotVote {
-		in.d, err = d.result(ops[0])
+		in.d, err = d.result(ops[0], 32)
 	} else {
 		in.d, _, err = d.predicate(ops[0])
 	}
@@ -184,7 +184,7 @@ func (d *decoder) match(in *instruction) error {
 		return d.notKnown("not known here")
 	}
 	var err error
-	if in.d, err = d.result(ops[0]); err != nil {
+	if in.d, err = d.result(ops[0], 32); err != nil {
 		return err
 	}
 	if in.a, err = d.source(ops[1], t); err != nil {
@@ -221,7 +221,7 @@ func (d *decoder) reduce(in *instruction) error {
 	}
 	ops := d.in.Operands
 	var err error
-	if in.d, err = d.result(ops[0]); err != nil {
+	if in.d, err = d.result(ops[0], 32); err != nil {
 		return err
 	}
 	if in.a, err = d.source(ops[1], t); err != nil {
