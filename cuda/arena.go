@@ -48,10 +48,12 @@ func (a *arena) place(data []byte) int64 {
 	return at
 }
 
-// copyTo copies every part to its place in the memory that begins at base.
+// copyTo copies every part to its place in the memory that begins at base. When it
+// returns no copy is on its way, also after an error.
 func (a *arena) copyTo(s *stager, base device.Pointer, progress func(done int64)) error {
 	for _, p := range a.parts {
 		if err := s.write(base+device.Pointer(p.at), p.data); err != nil {
+			_ = s.forget() // the first error says more
 			return err
 		}
 		if progress != nil {

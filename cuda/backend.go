@@ -36,6 +36,8 @@ type Options struct {
 	// Progress, if set, is told how many of a stage's bytes of weights Load has
 	// copied. It is called by the goroutine that calls Load.
 	Progress func(done, total int64)
+
+	staging int // bytes of each pinned buffer of a stager; 0 means stagingBytes
 }
 
 // Backend is the [tcn.Backend] of one device. Its stages may be used by different
@@ -62,6 +64,9 @@ func New(d device.Device, o Options) (*Backend, error) {
 	if o.MaxRows == 0 {
 		o.MaxRows = MaxRows
 	}
+	if o.staging == 0 {
+		o.staging = stagingBytes
+	}
 	if o.Watchdog == 0 {
 		o.Watchdog = DefaultWatchdog
 	}
@@ -86,10 +91,10 @@ func (b *Backend) open() (err error) {
 	if b.stream, err = b.device.NewStream(); err != nil {
 		return err
 	}
-	if b.loader, err = newStager(b.device, &b.mu, b.options.Watchdog); err != nil {
+	if b.loader, err = newStager(b.device, &b.mu, b.options); err != nil {
 		return err
 	}
-	b.dresser, err = newStager(b.device, unguarded{}, b.options.Watchdog)
+	b.dresser, err = newStager(b.device, unguarded{}, b.options)
 	return err
 }
 

@@ -24,7 +24,7 @@ type life struct {
 
 // do lives on f. It goes on after every error that is not of the device for good.
 func (l *life) do(f *fake) {
-	b, err := New(f, Options{StateBytes: 1 << 20, MaxRows: 16})
+	b, err := New(f, Options{StateBytes: 1 << 20, MaxRows: 16, staging: 8 << 10})
 	if err != nil {
 		l.errs = append(l.errs, err)
 		_ = f.Close()

@@ -248,7 +248,7 @@ func TestStager(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	f := newFake(1 << 30)
 	var guard sync.Mutex
-	s, err := newStager(f, &guard, time.Second)
+	s, err := newStager(f, &guard, Options{Watchdog: time.Second, staging: stagingBytes})
 	if err != nil {
 		t.Fatal(err)
 	}

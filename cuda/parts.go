@@ -34,8 +34,7 @@ func hold[K comparable](w *wardrobe, items map[K]*item, key K, plan func(K, *are
 		}
 		if err != nil {
 			if made.memory != 0 {
-				_ = b.dresser.forget() // the first error says more
-				_ = b.device.Free(made.memory)
+				_ = b.device.Free(made.memory) // the first error says more
 			}
 			return b.typed(err, w.stage.where("what a sequence wears"))
 		}

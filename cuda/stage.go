@@ -57,8 +57,7 @@ func (b *Backend) Load(c tcn.Config, r tcn.Range, blocks []*tcn.Block) (tcn.Stag
 	if err := s.fill(); err != nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		_ = b.loader.forget() // the first error says more
-		_ = s.end()
+		_ = s.end() // the first error says more
 		return nil, err
 	}
 	return s, nil

@@ -16,6 +16,7 @@ type stager struct {
 	device   device.Device
 	guard    sync.Locker // held around every use of the device
 	watchdog time.Duration
+	size     int // of a buffer
 	halves   [2]half
 	current  int
 	start    device.Pointer // where the current buffer's bytes go
@@ -31,13 +32,13 @@ type half struct {
 }
 
 // newStager takes the buffers. What failed took nothing.
-func newStager(d device.Device, guard sync.Locker, watchdog time.Duration) (*stager, error) {
-	s := &stager{device: d, guard: guard, watchdog: watchdog}
+func newStager(d device.Device, guard sync.Locker, o Options) (*stager, error) {
+	s := &stager{device: d, guard: guard, watchdog: o.Watchdog, size: o.staging}
 	for i := range s.halves {
 		h := &s.halves[i]
 		var err error
 		if h.stream, err = d.NewStream(); err == nil {
-			h.buffer, err = d.Pinned(stagingBytes)
+			h.buffer, err = d.Pinned(s.size)
 		}
 		if err != nil {
 			_ = s.close() // the first error says more
@@ -53,7 +54,7 @@ func (s *stager) write(to device.Pointer, data []byte) error {
 		if s.used > 0 {
 			// A short gap, of alignment, is cheaper to fill than another copy.
 			gap := int64(to) - int64(s.start) - int64(s.used)
-			if gap < 0 || gap >= alignment || s.used+int(gap) >= stagingBytes {
+			if gap < 0 || gap >= alignment || s.used+int(gap) >= s.size {
 				if err := s.send(); err != nil {
 					return err
 				}

@@ -84,8 +84,7 @@ func (w *wardrobe) make(v *tcn.Variant) (*outfit, error) {
 		err = w.table(o)
 	}
 	if err != nil {
-		_ = w.stage.backend.dresser.forget() // the first error says more
-		_ = w.drop(o)
+		_ = w.drop(o) // the first error says more
 		return nil, err
 	}
 	w.outfits[v] = o
@@ -185,20 +184,19 @@ func (w *wardrobe) termsOf(o *outfit, terms []kernels.Term, block, inBlock, side
 
 // write takes the memory of the table and copies it in.
 func (o *outfit) write(b *Backend, layers []kernels.VariantLayer, terms []kernels.Term) (err error) {
-	table := aligned(int64(len(bytesOf(layers))))
-	if o.memory, err = b.allocate(table + int64(len(bytesOf(terms)))); err != nil {
+	var a arena
+	a.place(bytesOf(layers))
+	first := device.Pointer(a.bytes) // of the terms
+	if len(terms) > 0 {
+		a.place(bytesOf(terms))
+	}
+	if o.memory, err = b.allocate(a.bytes); err != nil {
 		return err
 	}
 	for i := range layers {
-		settle(o.memory+device.Pointer(table), &layers[i].In, &layers[i].Out)
+		settle(o.memory+first, &layers[i].In, &layers[i].Out)
 	}
-	if err := b.dresser.write(o.memory, bytesOf(layers)); err != nil {
-		return err
-	}
-	if err := b.dresser.write(o.memory+device.Pointer(table), bytesOf(terms)); err != nil {
-		return err
-	}
-	return b.dresser.flush()
+	return a.copyTo(b.dresser, o.memory, nil)
 }
 
 // dropIdle gives back outfits that no state wears, the ones idle for longest first,
