@@ -1,18 +1,7 @@
-// What the kernels of a cell share: they make a row 1,024 columns at a time from the two
-// halves of the product with W_in, and leave it for quantize.
+// What the kernels of a cell share: they make a row 1,024 columns at a time and leave it
+// for quantize.
 #pragma once
 #include "exact.h"
-#include "terms.h"
-
-// add_halves adds the terms of W_in to column c of both halves of a row, [first, second].
-__device__ static inline void add_halves(const Low &low, const VariantLayer *v, int row, int width, int c, float *first, float *second) {
-#pragma unroll 1
-	for (int half = 0; half < 2 && v->in_count > 0; half++) { // a loop, so that there is the code once
-		float sum = add_terms(low, v->in, v->in_count, row, half * width + c, half ? *second : *first);
-		if (half) *second = sum;
-		else *first = sum;
-	}
-}
 
 // SpreadRoom is the shared memory of spread.
 struct SpreadRoom {

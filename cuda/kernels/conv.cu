@@ -1,6 +1,7 @@
 // The causal dilated convolution on the rings, alone and with the release cell's gate.
 #include "args.h"
 #include "cell.h"
+#include "terms.h"
 
 #define NEAR 3 // rows before the present one that are asked for a row ahead
 

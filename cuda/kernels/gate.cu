@@ -1,6 +1,17 @@
 // The paper cell's gate.
 #include "args.h"
 #include "cell.h"
+#include "terms.h"
+
+// add_halves adds the terms of W_in to column c of both halves of a row, [first, second].
+__device__ static inline void add_halves(const Low &low, const VariantLayer *v, int row, int width, int c, float *first, float *second) {
+#pragma unroll 1
+	for (int half = 0; half < 2 && v->in_count > 0; half++) { // a loop, so that there is the code once
+		float sum = add_terms(low, v->in, v->in_count, row, half * width + c, half ? *second : *first);
+		if (half) *second = sum;
+		else *first = sum;
+	}
+}
 
 // A thread for each channel of a row.
 extern "C" __global__ void __launch_bounds__(CHUNK) gate(GateArgs a) {
