@@ -172,7 +172,10 @@ for part in "${parts[@]}"; do
 		tests "checks: kernels" kernels.test cuda/kernels .
 		tests "checks: stage" cuda.test cuda '^TestDevice'
 		;;
-	loss) tests loss cuda.test cuda '^TestLossOnDevice' ;;
+	loss)
+		tests "loss: stages" cuda.test cuda '^TestLossOnDevice'
+		check "loss: processes" bash cuda/bench/processes.sh "$bin/zetagrid" "cuda:$device"
+		;;
 	sanitizer) sanitize ;;
 	*) measure "$part" ;;
 	esac

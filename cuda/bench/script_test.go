@@ -24,7 +24,7 @@ func script(t *testing.T, zetagrid, test string, args ...string) (out string, st
 	folder = t.TempDir()
 	for name, text := range map[string]string{
 		"cuda/bench.sh": string(text), ".cuda/bin/zetagrid": "#!/bin/sh\n" + zetagrid, ".cuda/bin/cuda.test": "#!/bin/sh\n" + test,
-		".cuda/bin/kernels.test": "#!/bin/sh\n" + test, "cuda/kernels/kernels.go": "",
+		".cuda/bin/kernels.test": "#!/bin/sh\n" + test, "cuda/kernels/kernels.go": "", "cuda/bench/processes.sh": test,
 	} {
 		file := filepath.Join(folder, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o755)); err != nil {
@@ -68,7 +68,7 @@ func TestScript(t *testing.T) {
 		figures              []string // parts of it
 	}{
 		{"everything", measuring, `echo "$ZETAGRID_CUDA"`, nil, 0,
-			[]string{"zetagrid test", "| checks: stage | passed | ", "| loss | passed | ", "| decode | done | ", "## model", "the table of rack"},
+			[]string{"zetagrid test", "| checks: stage | passed | ", "| loss: stages | passed | ", "| loss: processes | passed | ", "| decode | done | ", "## model", "the table of rack"},
 			[]string{"decode", "prefill", "rack", "model"}},
 		{"two parts", measuring, "exit 1", []string{"prefill", "decode"}, 0,
 			[]string{"| prefill | done | ", "the table of decode"}, []string{"decode", "prefill"}},
