@@ -100,14 +100,17 @@ func TestNorm(t *testing.T) {
 
 // In place, as the paper's cell ends, rows that are not computed stay as they are.
 func TestNormInPlace(t *testing.T) {
-	r := newLab(t)
-	const width, eps = 1060, 1e-5
-	b := mixed(r, width, 3, 1, 1, 2, 1)
-	x := b.matrix(width, ordinary, huge)
-	at := put(r.rig, x)
-	r.runAll(Norm(NormArgs{Batch: b.describe(), At: b.place(), X: at, Out: at, Width: width, Eps: eps}))
-	b.each(func(row int, s *sequence) {
-		kernel.Portable().RMSNorm(x[row*width:][:width], x[row*width:][:width], s.gain, eps)
-	})
-	r.same("x", got[float32](r.rig, at, len(x)), x)
+	l := newLab(t)
+	const eps = 1e-5
+	for _, width := range []int{1, 1060, 20_000} {
+		r := l.with(t)
+		b := mixed(r, width, 3, 1, 1, 2, 1)
+		x := b.matrix(width, ordinary, huge)
+		at := put(r.rig, x)
+		r.runAll(Norm(NormArgs{Batch: b.describe(), At: b.place(), X: at, Out: at, Width: int32(width), Eps: eps}))
+		b.each(func(row int, s *sequence) {
+			kernel.Portable().RMSNorm(x[row*width:][:width], x[row*width:][:width], s.gain, eps)
+		})
+		r.same("x", got[float32](r.rig, at, len(x)), x)
+	}
 }
