@@ -102,8 +102,8 @@ func ProductF32(a ProductArgs) Call { return chosen(choicesF32, a).call(a) }
 func ProductQ2(a ProductArgs) Call { return chosen(choicesQ2, a).call(a) }
 
 // Shrink launches the first product of every Soul's term, several blocks of threads for
-// each term of a row while there are few. These leave sums for each other in memory of
-// the module: launches of one [Set] must be in one stream.
+// each term of a row while there are few. These add to sums in memory of the module:
+// launches of one [Set] must be in one stream.
 func Shrink(a ShrinkArgs) Call {
 	terms, rows := max(1, int(a.Low.Terms)), int(a.Batch.Rows)
 	several := max(1, min(int(a.Low.Rank), fewBlocks/max(1, terms*rows)))
