@@ -35,7 +35,7 @@ func (f *fake) kernel(name string, args []byte) {
 		codes := f.at(a.Weights, int64((a.Outputs+15)/16)*int64((a.Cols+15)/16)*64)
 		portable.MatMulQ2(y, q, codes, f.f32(a.Scale, a.Outputs), int(a.Outputs), 0, int(a.Outputs))
 		copy(f.f32(a.Y, a.Rows*a.Outputs), y)
-	case name == "shrink":
+	case strings.HasPrefix(name, "shrink"):
 		f.shrink(argsOf[kernels.ShrinkArgs](args))
 	case name == "residual":
 		f.residual(argsOf[kernels.ResidualArgs](args))

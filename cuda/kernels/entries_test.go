@@ -32,7 +32,7 @@ func launches(rows, width int32) []Call {
 		Quantize(QuantizeArgs{Rows: rows, Width: width}),
 		Residual(ResidualArgs{Batch: b, Width: width}),
 		BeginBlock(BlockArgs{Batch: b, Width: width}), EndBlock(BlockArgs{Batch: b, Width: width}),
-		ProductF32(product), ProductQ2(product), Shrink(ShrinkArgs{Batch: b, Low: low}),
+		ProductF32(product), ProductQ2(product), Shrink(ShrinkArgs{Batch: b, Low: low, Cols: width}),
 		ReadBytes(ReadBytesArgs{Count: 1}, 132), ProductS8(ProductS8Args{Rows: rows, Outputs: 16, Cols: 64}),
 	}
 }

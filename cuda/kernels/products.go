@@ -101,11 +101,19 @@ func ProductF32(a ProductArgs) Call { return chosen(choicesF32, a).call(a) }
 // sizes. Every one of them writes the same bits.
 func ProductQ2(a ProductArgs) Call { return chosen(choicesQ2, a).call(a) }
 
+// wideCols is how many columns A has at least for blocks of 32 warps; below them
+// blocks have 4.
+const wideCols = 4096
+
 // Shrink launches the first product of every Soul's term, several blocks of threads for
 // each term of a row while there are few. These add to sums in memory of the module:
 // launches of one [Set] must be in one stream.
 func Shrink(a ShrinkArgs) Call {
+	name, threads, ranks := "shrink_wide", 32*warp, 1 // ranks that one block computes at once
+	if a.Cols < wideCols {
+		name, threads, ranks = "shrink_narrow", 4*warp, 4
+	}
 	terms, rows := max(1, int(a.Low.Terms)), int(a.Batch.Rows)
-	several := max(1, min(int(a.Low.Rank), fewBlocks/max(1, terms*rows)))
-	return Call{"shrink", device.Launch{Grid: [3]int{terms, rows, several}, Block: [3]int{1024, 1, 1}, Args: bytesOf(a)}}
+	several := max(1, min(int(a.Low.Rank)/ranks, fewBlocks/max(1, terms*rows)))
+	return Call{name, device.Launch{Grid: [3]int{terms, rows, several}, Block: [3]int{threads, 1, 1}, Args: bytesOf(a)}}
 }

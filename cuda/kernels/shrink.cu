@@ -3,15 +3,40 @@
 #include "exact.h"
 #include "integers.h"
 
-#define THREADS 1024
-#define WARPS (THREADS / 32)
-#define AHEAD 8 // loads of 8-bit weights that each lane has under way
-#define STRETCH (4 * THREADS) // columns whose products lie in shared memory at once
+#define AHEAD 8 // loads of weights that each lane has under way
+#define WIDE 32 // warps of a block of threads, for many columns
+#define NARROW 4 // for few
+#define STRETCH (4 * 32 * WIDE) // columns whose products lie in shared memory at once
 
-// shrink_f32 computes number rank of low by the rule for sums. The additions of a lane
+// last_sum folds the 32 lanes of a sum; lane 0 writes it as number rank of low.
+__device__ static inline void last_sum(const ShrinkArgs &a, u64 at, int rank, float sum) {
+#pragma unroll
+	for (int half = 16; half > 0; half /= 2) sum += __shfl_down_sync(~0u, sum, half);
+	if (threadIdx.x % 32 == 0) ((float *)a.low.value)[at * a.low.rank + rank] = sum;
+}
+
+// narrow_f32 computes number rank of low by the rule for sums, by one warp.
+__device__ static inline void narrow_f32(const ShrinkArgs &a, const Term *term, u64 at, int rank) {
+	const float *w = (const float *)term->a + (u64)rank * a.cols, *x = (const float *)a.x + (u64)blockIdx.y * a.cols;
+	float sum = 0.0f;
+	for (int first = threadIdx.x % 32; first < a.cols; first += 32 * AHEAD) {
+		float u[AHEAD], v[AHEAD];
+#pragma unroll
+		for (int k = 0; k < AHEAD; k++) { // a sum is never -0: adding 0·0 changes nothing
+			int c = first + 32 * k;
+			u[k] = c < a.cols ? __ldg(w + c) : 0.0f;
+			v[k] = c < a.cols ? __ldg(x + c) : 0.0f;
+		}
+#pragma unroll
+		for (int k = 0; k < AHEAD; k++) sum += v[k] * u[k];
+	}
+	last_sum(a, at, rank, sum);
+}
+
+// wide_f32 does it by a whole block of threads. The additions of a lane
 // come one after the other, so one warp does them all; the products do not, so all warps
 // make them, a stretch ahead.
-__device__ static inline void shrink_f32(const ShrinkArgs &a, const Term *term, u64 at, int rank) {
+__device__ static inline void wide_f32(const ShrinkArgs &a, const Term *term, u64 at, int rank) {
 	__shared__ float products[2][STRETCH];
 	int lane = threadIdx.x;
 	const float *w = (const float *)term->a + (u64)rank * a.cols, *x = (const float *)a.x + (u64)blockIdx.y * a.cols;
@@ -20,7 +45,7 @@ __device__ static inline void shrink_f32(const ShrinkArgs &a, const Term *term, 
 		float u[4], v[4];
 #pragma unroll
 		for (int k = 0; k < 4; k++) { // a sum is never -0: adding 0·0 changes nothing
-			int c = first + STRETCH + k * THREADS + threadIdx.x;
+			int c = first + STRETCH + k * 32 * WIDE + threadIdx.x;
 			u[k] = c < a.cols ? __ldg(w + c) : 0.0f;
 			v[k] = c < a.cols ? __ldg(x + c) : 0.0f;
 		}
@@ -32,18 +57,15 @@ __device__ static inline void shrink_f32(const ShrinkArgs &a, const Term *term, 
 		}
 		float *to = products[(first / STRETCH + 1) % 2];
 #pragma unroll
-		for (int k = 0; k < 4; k++) to[k * THREADS + threadIdx.x] = v[k] * u[k];
+		for (int k = 0; k < 4; k++) to[k * 32 * WIDE + threadIdx.x] = v[k] * u[k];
 		__syncthreads();
 	}
-	if (lane >= 32) return;
-#pragma unroll
-	for (int half = 16; half > 0; half /= 2) sum += __shfl_down_sync(~0u, sum, half);
-	if (lane == 0) ((float *)a.low.value)[at * a.low.rank + rank] = sum;
+	if (lane < 32) last_sum(a, at, rank, sum);
 }
 
 // block_sums leaves in sums those of 16 rows of an 8-bit A, of row block b, over the
 // groups [first, last) of columns.
-__device__ static inline void block_sums(const ShrinkArgs &a, const Term *term, int b, int first, int last, i32 (&sums)[WARPS][16]) {
+template <int WARPS> __device__ static inline void block_sums(const ShrinkArgs &a, const Term *term, int b, int first, int last, i32 (&sums)[WARPS][16]) {
 	int lane = threadIdx.x % 32, warp = threadIdx.x / 32, groups = (a.cols + 15) / 16;
 	// A warp's load is two groups of four lines; lane 4·l + j holds rows 4·j … of line l.
 	int group = first + warp * 2 + lane / 16;
@@ -76,7 +98,7 @@ __device__ static inline void block_sums(const ShrinkArgs &a, const Term *term, 
 
 // quantize turns a term's low into int8 numbers, by the rule of row to int8; largest is
 // what the threads saw of its bits without sign.
-__device__ static inline void quantize(const ShrinkArgs &a, int rank, u64 at, u32 largest) {
+template <int WARPS> __device__ static inline void quantize(const ShrinkArgs &a, int rank, u64 at, u32 largest) {
 	__shared__ u32 of_warp[WARPS];
 	largest = __reduce_max_sync(~0u, largest);
 	if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = largest;
@@ -88,7 +110,7 @@ __device__ static inline void quantize(const ShrinkArgs &a, int rank, u64 at, u3
 	if (threadIdx.x == 0) ((float *)a.low.scale)[at] = scale;
 	const float *value = (const float *)a.low.value + at * a.low.rank;
 	i8 *q = (i8 *)a.low.q + at * a.low.rank;
-	for (int i = threadIdx.x; i < (rank + 15) / 16 * 16; i += THREADS) {
+	for (int i = threadIdx.x; i < (rank + 15) / 16 * 16; i += 32 * WARPS) {
 		i32 n = 0;
 		if (i < rank && whole && scale != 0.0f) n = max(-127, min(__float2int_rn(value[i] / scale), 127));
 		q[i] = (i8)n;
@@ -117,7 +139,7 @@ __device__ static inline bool last_of(int blocks, u32 *done) {
 }
 
 // shrink_q8 computes all of a term's low with an 8-bit A.
-__device__ static inline void shrink_q8(const ShrinkArgs &a, const Term *term, u64 at) {
+template <int WARPS> __device__ static inline void shrink_q8(const ShrinkArgs &a, const Term *term, u64 at) {
 	__shared__ i32 sums[WARPS][16];
 	int sharing = gridDim.x * gridDim.y <= PAIRS && term->rank <= PAIR_RANKS ? gridDim.z : 1, groups = (a.cols + 15) / 16;
 	if (blockIdx.z >= sharing) return;
@@ -128,7 +150,7 @@ __device__ static inline void shrink_q8(const ShrinkArgs &a, const Term *term, u
 	const float *scale = (const float *)term->a_scale;
 	u32 largest = 0;
 	for (int b = 0; b < (term->rank + 15) / 16; b++) {
-		block_sums(a, term, b, first, last, sums);
+		block_sums<WARPS>(a, term, b, first, last, sums);
 		__syncthreads();
 		int rank = b * 16 + threadIdx.x;
 		if (threadIdx.x < 16 && rank < term->rank) {
@@ -152,19 +174,34 @@ __device__ static inline void shrink_q8(const ShrinkArgs &a, const Term *term, u
 		}
 		__syncthreads();
 	}
-	quantize(a, term->rank, at, largest);
+	quantize<WARPS>(a, term->rank, at, largest);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) shrink(ShrinkArgs a) {
+// term_of is the term of a block of threads; null if there is none.
+__device__ static inline const Term *term_of(const ShrinkArgs &a) {
 	const VariantLayer *v = active(a.batch, a.at, blockIdx.y);
-	if (!v) return;
-	int number = blockIdx.x;
-	if (number >= (a.of ? v->out_count : v->in_count)) return;
-	const Term *term = (const Term *)(a.of ? v->out : v->in) + number;
-	u64 at = (u64)blockIdx.y * a.low.terms + number;
-	if (!term->eight_bit) {
-		for (int rank = blockIdx.z; rank < term->rank; rank += gridDim.z) shrink_f32(a, term, at, rank);
+	if (!v || blockIdx.x >= (a.of ? v->out_count : v->in_count)) return nullptr;
+	return (const Term *)(a.of ? v->out : v->in) + blockIdx.x;
+}
+
+extern "C" __global__ void __launch_bounds__(32 * WIDE, 1) shrink_wide(ShrinkArgs a) {
+	const Term *term = term_of(a);
+	if (!term) return;
+	u64 at = (u64)blockIdx.y * a.low.terms + blockIdx.x;
+	if (term->eight_bit) {
+		shrink_q8<WIDE>(a, term, at);
 	} else {
-		shrink_q8(a, term, at);
+		for (int rank = blockIdx.z; rank < term->rank; rank += gridDim.z) wide_f32(a, term, at, rank);
+	}
+}
+
+extern "C" __global__ void __launch_bounds__(32 * NARROW, 1) shrink_narrow(ShrinkArgs a) {
+	const Term *term = term_of(a);
+	if (!term) return;
+	u64 at = (u64)blockIdx.y * a.low.terms + blockIdx.x;
+	if (term->eight_bit) {
+		shrink_q8<NARROW>(a, term, at);
+	} else {
+		for (int rank = blockIdx.z * NARROW + threadIdx.x / 32; rank < term->rank; rank += gridDim.z * NARROW) narrow_f32(a, term, at, rank);
 	}
 }

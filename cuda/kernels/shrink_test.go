@@ -55,7 +55,7 @@ func (s soulA) low(u []float32, plain *kernel.Int8Rows, row, cols int) (value []
 // TestShrink: A u of every term of every active row, and nothing else is written.
 func TestShrink(t *testing.T) {
 	r, c := newRig(t), rand.New(rand.NewPCG(5, 6))
-	widths := []int{1, 15, 130, 1500, 9000}
+	widths := []int{1, 15, 130, 1500, 4096, 9000}
 	if testing.Short() {
 		widths = []int{130}
 	}
