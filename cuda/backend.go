@@ -40,6 +40,24 @@ type Options struct {
 	staging int // bytes of each pinned buffer of a stager; 0 means stagingBytes
 }
 
+// complete fills in what an absent option means. Errors: [ErrOptions].
+func (o Options) complete() (Options, error) {
+	if o.MaxRows == 0 {
+		o.MaxRows = MaxRows
+	}
+	if o.Watchdog == 0 {
+		o.Watchdog = DefaultWatchdog
+	}
+	if o.staging == 0 {
+		o.staging = stagingBytes
+	}
+	if o.MaxRows < 1 || o.MaxRows > MaxRows || o.StateBytes < 0 || o.Watchdog < 0 {
+		return o, fmt.Errorf("%w: %d rows of a pass, of 1 to %d; %d bytes of states; watchdog of %v",
+			ErrOptions, o.MaxRows, MaxRows, o.StateBytes, o.Watchdog)
+	}
+	return o, nil
+}
+
 // Backend is the [tcn.Backend] of one device. Its stages may be used by different
 // goroutines: the device works for one of them at a time.
 type Backend struct {
@@ -61,18 +79,9 @@ type Backend struct {
 // New readies the kernels on d, which from then on is the Backend's: Close closes
 // it. Errors: [ErrOptions], those of the device; d is then still the caller's.
 func New(d device.Device, o Options) (*Backend, error) {
-	if o.MaxRows == 0 {
-		o.MaxRows = MaxRows
-	}
-	if o.staging == 0 {
-		o.staging = stagingBytes
-	}
-	if o.Watchdog == 0 {
-		o.Watchdog = DefaultWatchdog
-	}
-	if o.MaxRows < 1 || o.MaxRows > MaxRows || o.StateBytes < 0 || o.Watchdog < 0 {
-		return nil, fmt.Errorf("%w: %d rows of a pass, of 1 to %d; %d bytes of states; watchdog of %v",
-			ErrOptions, o.MaxRows, MaxRows, o.StateBytes, o.Watchdog)
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
 	}
 	b := &Backend{device: d, options: o, name: "cuda/" + d.Info().Name, finite: kernel.Best().Finite, stages: map[*stage]struct{}{}}
 	if err := b.open(); err != nil {
@@ -123,9 +132,7 @@ func (b *Backend) Memory() (total, free int64) {
 
 // Err is why the device computes nothing any more; nil while it does. Errors: those
 // that wrap [tcn.ErrDevice].
-func (b *Backend) Err() error {
-	return b.failure.err()
-}
+func (b *Backend) Err() error { return b.failure.err() }
 
 // Close closes every stage and the device. No Load or Step may run. A second Close
 // does nothing.

@@ -131,7 +131,7 @@ func TestNeeds(t *testing.T) {
 		t.Errorf("a state takes %d, counted %d", state.Bytes(), needs.State)
 	}
 	for _, bad := range []error{
-		second(NeedsOf(tcn.Config{}, c.Config.All(), m.Blocks, o)), second(NeedsOf(c.Config, c.Config.All(), m.Blocks[1:], o)),
+		second(NeedsOf(c.Config, c.Config.All(), m.Blocks, Options{MaxRows: -1})), second(NeedsOf(tcn.Config{}, c.Config.All(), m.Blocks, o)), second(NeedsOf(c.Config, c.Config.All(), m.Blocks[1:], o)),
 	} {
 		if bad == nil {
 			t.Error("needs of what Load refuses")

@@ -14,8 +14,13 @@ type Needs struct {
 }
 
 // NeedsOf counts what [Backend.Load] of the same arguments would take, with
-// o.MaxRows rows of a pass. Errors: those of Load that are not the device's.
+// o.MaxRows rows of a pass. Errors: [ErrOptions], those of Load that are not the
+// device's.
 func NeedsOf(c tcn.Config, r tcn.Range, blocks []*tcn.Block, o Options) (Needs, error) {
+	o, err := o.complete()
+	if err != nil {
+		return Needs{}, err
+	}
 	if err := check(c, r, blocks); err != nil {
 		return Needs{}, err
 	}
@@ -23,11 +28,7 @@ func NeedsOf(c tcn.Config, r tcn.Range, blocks []*tcn.Block, o Options) (Needs, 
 	if err != nil {
 		return Needs{}, err
 	}
-	rows := o.MaxRows
-	if rows == 0 {
-		rows = MaxRows
-	}
-	w := newWorkspace(c, len(l.layers), rows)
+	w := newWorkspace(c, len(l.layers), o.MaxRows)
 	return Needs{Weights: l.weights.bytes, Work: w.bytes, State: l.ring}, nil
 }
 
