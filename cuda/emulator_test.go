@@ -19,22 +19,22 @@ const everythingVariable = "ZETAGRID_EMULATOR_ALL"
 // makes it ten times as slow, and sees nothing that the fake device does not show.
 func slow(short bool) bool { return raceEnabled || short && testing.Short() }
 
-// openEmulator is a Backend on the device that runs the committed PTX. Its memory
-// must be given back when the test ends.
+// openEmulator is a Backend on the device that runs the committed PTX. Stages that
+// were closed when the test ends must have given their memory back.
 func openEmulator(t *testing.T, o emulator.Options) *Backend {
 	t.Helper()
 	d := emulator.New(o)
-	before, _ := d.Live()
 	b, err := New(d, Options{StateBytes: 16 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
+	before, _ := d.Live()
 	t.Cleanup(func() {
+		if n, bytes := d.Live(); len(b.stages) == 0 && b.Err() == nil && n != before {
+			t.Errorf("%d of %d bytes in all are left, %d were there before", n, bytes, before)
+		}
 		if err := b.Close(); err != nil {
 			t.Errorf("Close: %v", err)
-		}
-		if n, bytes := d.Live(); n != before {
-			t.Errorf("%d allocations of %d bytes are left", n, bytes)
 		}
 	})
 	return b
@@ -136,4 +136,55 @@ func TestHungKernel(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
+}
+
+// TestEmulatorFails: every allocation and every piece of work of a stage's life on
+// the emulator fails in turn.
+func TestEmulatorFails(t *testing.T) {
+	if slow(true) {
+		t.Skip("slow")
+	}
+	c := backendtest.Cases()[13]
+	c.Config.DModel, c.Config.DFF, c.Config.Layers, c.Config.LayersPerBlock = 16, 20, 2, 1
+	m := c.Model()
+	for _, kind := range []error{device.ErrOutOfMemory, device.ErrIllegalAccess} {
+		for n := 0; ; n++ {
+			d := emulator.New(quick)
+			b, err := New(d, Options{StateBytes: 1 << 20, MaxRows: 8})
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, _ := d.Live()
+			d.Fail(n, kind)
+			err = lifeOfOne(b, c, m)
+			if after, _ := d.Live(); !device.Fatal(err) && after != before {
+				t.Errorf("%v at %d: %d allocations, %d before", kind, n, after, before)
+			}
+			if err := b.Close(); err != nil {
+				t.Errorf("%v at %d: Close: %v", kind, n, err)
+			}
+			if err == nil {
+				t.Logf("%v: %d places", kind, n)
+				break
+			}
+			if !errors.Is(err, kind) || !errors.Is(err, tcn.ErrDevice) && !errors.Is(err, tcn.ErrNoRoom) {
+				t.Errorf("%v at %d: %v", kind, n, err)
+			}
+		}
+	}
+}
+
+// lifeOfOne loads, steps and closes a stage.
+func lifeOfOne(b *Backend, c backendtest.Case, m *backendtest.Model) error {
+	all := c.Config.All()
+	s, err := b.Load(c.Config, all, m.Blocks)
+	if err != nil {
+		return err
+	}
+	state, err := s.NewState(all, 0)
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	list := works(m.Variant(all, 2), c.Config.DModel, 2, state)
+	return errors.Join(s.Step(list), list[0].Err, state.Close(), s.Close())
 }
