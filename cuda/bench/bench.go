@@ -116,8 +116,8 @@ func (o *Options) validate(parts []string) error {
 		}
 	}
 	for _, rows := range o.Prompt {
-		if rows < 1 || rows > MostBytes {
-			return fmt.Errorf("%w: %d rows of a prompt", ErrOptions, rows)
+		if rows < 1 || rows > MostPrompt {
+			return fmt.Errorf("%w: %d rows of a prompt, of 1 to %d", ErrOptions, rows, MostPrompt)
 		}
 	}
 	if len(o.Decode) == 0 || len(o.Prompt) == 0 || o.Rack.Blocks < 1 || o.Rack.Blocks > plan.MaxBlocks {

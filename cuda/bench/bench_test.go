@@ -227,7 +227,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// TestOptions: at every limit, and one past it.
+// TestOptions: at the limits, and past each.
 func TestOptions(t *testing.T) {
 	for name, change := range map[string]func(*Options){
 		"rounds":       func(o *Options) { o.Rounds = bench.LeastRounds - 1 },
@@ -240,6 +240,7 @@ func TestOptions(t *testing.T) {
 		"blocks":       func(o *Options) { o.Rack.Blocks = 0 },
 		"more blocks":  func(o *Options) { o.Rack.Blocks = plan.MaxBlocks + 1 },
 		"prompt":       func(o *Options) { o.Prompt = []int{0} },
+		"long prompt":  func(o *Options) { o.Prompt = []int{1, MostPrompt + 1} },
 		"no prompt":    func(o *Options) { o.Prompt = nil },
 		"bytes":        func(o *Options) { o.Bytes = 0 },
 		"more bytes":   func(o *Options) { o.Bytes = MostBytes + 1 },
@@ -263,6 +264,11 @@ func TestOptions(t *testing.T) {
 		t.Errorf("a part that there is not: %v", err)
 	}
 	o := small(t)
+	o.Rounds, o.Decode, o.Rack.Sessions, o.Rack.Blocks = bench.MostRounds, []int{MostSequences}, MostSequences, plan.MaxBlocks
+	o.Prompt, o.Bytes, o.Souls = []int{MostPrompt}, MostBytes, MostSequences
+	if err := o.validate(Parts()); err != nil {
+		t.Error(err)
+	}
 	o.Decode, o.Block = nil, tcn.Config{} // what only other parts need
 	if err := o.validate([]string{"model"}); err != nil {
 		t.Error(err)

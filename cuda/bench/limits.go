@@ -6,6 +6,10 @@ const (
 	// pass of the stage.
 	MostSequences = 256
 
+	// MostPrompt bounds the rows of a Step of one sequence: two gigabytes in the
+	// widest model there can be.
+	MostPrompt = 1 << 12
+
 	// MostBytes bounds the text that a model reads: some hours.
 	MostBytes = 1 << 27
 
