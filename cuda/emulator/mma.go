@@ -54,16 +54,19 @@ func runMultiply(w *warp, in *instruction, active uint32) {
 	}
 	// Rows g and g+8 share a number, the second 32 bits up: their sums fit there.
 	var a, b [8][32]int64
-	for i := range 32 {
-		g, t := i>>2, i&3
-		for k := range 2 {
-			first, second := w.r[in.many[2*k]][i], w.r[in.many[2*k+1]][i]
-			v := w.r[in.more[k]][i]
-			for j := range 4 {
-				at := k*16 + 4*t + j
-				a[g][at] = int64(byteOf(first, j, in.kind&1 != 0)) + int64(byteOf(second, j, in.kind&1 != 0))<<32
-				b[g][at] = int64(byteOf(v, j, in.kind&2 != 0))
-			}
+	ofA, ofB := &bytesAs[in.kind&1], &bytesAs[in.kind>>1]
+	for k := range 2 {
+		firsts, seconds, columns := &w.r[in.many[2*k]], &w.r[in.many[2*k+1]], &w.r[in.more[k]]
+		for i := range 32 {
+			g, at := i>>2, k*16+4*(i&3)
+			first, second, v := firsts[i], seconds[i], columns[i]
+			row, col := a[g][at:at+4:at+4], b[g][at:at+4:at+4]
+			row[0] = ofA[uint8(first)] + ofA[uint8(second)]<<32
+			row[1] = ofA[uint8(first>>8)] + ofA[uint8(second>>8)]<<32
+			row[2] = ofA[uint8(first>>16)] + ofA[uint8(second>>16)]<<32
+			row[3] = ofA[uint8(first>>24)] + ofA[uint8(second>>24)]<<32
+			col[0], col[1] = ofB[uint8(v)], ofB[uint8(v>>8)]
+			col[2], col[3] = ofB[uint8(v>>16)], ofB[uint8(v>>24)]
 		}
 	}
 	var out [4]lanes
@@ -72,8 +75,9 @@ func runMultiply(w *warp, in *instruction, active uint32) {
 		for k := range 2 {
 			row, col := &a[g], &b[2*t+k]
 			var sum int64
-			for j := range row {
-				sum += row[j] * col[j]
+			for j := 0; j < 32; j += 8 {
+				r, c := row[j:j+8:j+8], col[j:j+8:j+8]
+				sum += r[0]*c[0] + r[1]*c[1] + r[2]*c[2] + r[3]*c[3] + r[4]*c[4] + r[5]*c[5] + r[6]*c[6] + r[7]*c[7]
 			}
 			low := int32(sum)
 			out[k][i] = uint64(uint32(w.r[in.rest[k]][i]) + uint32(low))
@@ -84,3 +88,11 @@ func runMultiply(w *warp, in *instruction, active uint32) {
 		w.r[in.rest[4+k]] = out[k]
 	}
 }
+
+// bytesAs is what a byte is as an unsigned and as a signed number.
+var bytesAs = func() (t [2][256]int64) {
+	for i := range t[0] {
+		t[0][i], t[1][i] = int64(i), int64(int8(i))
+	}
+	return t
+}()
