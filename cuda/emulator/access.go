@@ -89,6 +89,13 @@ func (d *decoder) isParam(v *ptx.Variable) bool {
 	return d.depth == 1 && slices.Contains(d.fn.Params, v)
 }
 
+// hints are what an ld or st may say besides its type: a space, how many, and how
+// memory is to be cached or seen, which makes no difference here.
+var hints = []string{
+	"global", "shared", "local", "param", "const", "v2", "v4", "v8", "nc", "weak", "volatile", "relaxed", "acquire", "release",
+	"cta", "gpu", "sys", "ca", "cg", "cs", "lu", "cv", "wb", "wt", "L1", "L2",
+}
+
 func (d *decoder) loadOrStore(in *instruction, storing bool) error {
 	if err := d.operands(2, 2); err != nil {
 		return err
@@ -96,6 +103,11 @@ func (d *decoder) loadOrStore(in *instruction, storing bool) error {
 	t := ptx.TypeNamed(d.in.Parts[len(d.in.Parts)-1])
 	if t.Bytes() == 0 {
 		return d.notKnown("not known here")
+	}
+	for _, p := range d.in.Parts[1 : len(d.in.Parts)-1] {
+		if name, _, _ := strings.Cut(p, "::"); !slices.Contains(hints, name) {
+			return d.notKnown("%s is not known here", p)
+		}
 	}
 	value, at := d.in.Operands[0], d.in.Operands[1]
 	if storing {

@@ -19,7 +19,9 @@ type decoder struct {
 	seen      map[*ptx.Function]bool   // by layShared
 	constants map[uint64]int32
 	specials  map[string]int32
-	depth     int
+	depth     int  // of calls
+	calls     int  // so far
+	room      *int // instructions that the text may still have
 
 	fn    *ptx.Function // whose code is decoded: the kernel, or one it calls
 	slots []int32       // of fn's registers
@@ -32,13 +34,15 @@ func (d *decoder) notKnown(format string, args ...any) error {
 }
 
 // decode makes a program of the kernel fn.
-func decode(m *ptx.Module, fn *ptx.Function, globals map[*ptx.Variable]uint64) (*program, error) {
+func decode(m *ptx.Module, fn *ptx.Function, globals map[*ptx.Variable]uint64, room *int) (*program, error) {
 	d := &decoder{
-		p: &program{name: fn.Name, aligned: 16, grain: 4, globalGrain: 4}, module: m, globals: globals,
+		p: &program{name: fn.Name, aligned: 16, grain: 4, globalGrain: 4}, module: m, globals: globals, room: room,
 		places: map[*ptx.Variable]uint64{}, constants: map[uint64]int32{}, specials: map[string]int32{}, seen: map[*ptx.Function]bool{},
 	}
 	for _, v := range fn.Params {
-		d.places[v] = uint64(place(&d.p.params, v))
+		if d.places[v] = uint64(place(&d.p.params, v)); d.p.params > maxParams {
+			return nil, fmt.Errorf("%s: more than %d bytes of parameters", fn.Name, maxParams)
+		}
 	}
 	if err := d.layShared(fn); err != nil {
 		return nil, err
@@ -47,6 +51,7 @@ func decode(m *ptx.Module, fn *ptx.Function, globals map[*ptx.Variable]uint64) (
 		return nil, err
 	}
 	d.p.code = append(d.p.code, instruction{form: exitForm, guard: -1, line: int32(fn.Line), name: "exit"})
+	*room -= len(d.p.code)
 	return d.p, nil
 }
 
@@ -89,7 +94,8 @@ func (d *decoder) shared(fn *ptx.Function) {
 		}
 		if v.Size > 0 {
 			d.places[v] = uint64(place(&d.p.static, v))
-		} else if !slices.Contains(d.dynamic, v) {
+		} else {
+			d.places[v] = 0 // until all others have theirs
 			d.dynamic = append(d.dynamic, v)
 		}
 	}
@@ -120,9 +126,13 @@ func place(size *int64, v *ptx.Variable) int64 {
 // function appends fn's code; a return goes to its end. arguments are where
 // parameters of a function that is called lie.
 func (d *decoder) function(fn *ptx.Function, arguments map[*ptx.Variable]uint64) error {
-	if d.depth++; d.depth > maxCalls {
-		return fmt.Errorf("%s: calls of %s nested deeper than %d", d.p.name, fn.Name, maxCalls)
+	if d.calls++; d.calls > maxCalls || d.depth >= maxDepth {
+		return fmt.Errorf("%s: more than %d calls, or calls of %s nested deeper than %d", d.p.name, maxCalls, fn.Name, maxDepth)
 	}
+	if d.p.registers+d.p.predicates+len(fn.Registers) > maxRegisters {
+		return fmt.Errorf("%s: more than %d registers", d.p.name, maxRegisters)
+	}
+	d.depth++
 	outerFn, outerSlots, outerIn, outerPlaces := d.fn, d.slots, d.in, d.places
 	defer func() {
 		d.fn, d.slots, d.in, d.places = outerFn, outerSlots, outerIn, outerPlaces
@@ -153,8 +163,8 @@ func (d *decoder) body(fn *ptx.Function) error {
 		if err := d.instruction(); err != nil {
 			return err
 		}
-		if len(d.p.code) > maxCode {
-			return d.notKnown("a kernel of more than %d instructions, functions it calls included", maxCode)
+		if len(d.p.code) > *d.room || d.p.registers+d.p.predicates > maxRegisters {
+			return d.notKnown("more than %d instructions of a text, or %d registers of a kernel, functions that are called included", maxCode, maxRegisters)
 		}
 	}
 	starts[len(fn.Code)] = int32(len(d.p.code))

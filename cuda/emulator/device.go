@@ -140,12 +140,12 @@ func (d *Device) Load(text []byte) (device.Module, error) {
 		}
 		globals[v] = a.base
 	}
-	out := &module{map[string]*function{}}
+	out, room := &module{map[string]*function{}}, maxCode
 	for _, fn := range m.Functions {
 		if !fn.Entry || !fn.Body {
 			continue
 		}
-		p, err := decode(m, fn, globals)
+		p, err := decode(m, fn, globals, &room)
 		if err != nil {
 			return nil, unsupported(err)
 		}

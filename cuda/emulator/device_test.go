@@ -278,7 +278,7 @@ func TestRefused(t *testing.T) {
 		"add.s32 %r1, %d2, 1;":                     "a register of 64 bits",
 		"add.s64 %d1, %r2, 1;":                     "a register of 32 bits",
 		"ld.global.u32 %r1, [%r2];":                "an address of 32 bits",
-		"ld.global.v3.u32 {%r1, %r2, %r3}, [%d1];": "a vector of 3",
+		"ld.global.v3.u32 {%r1, %r2, %r3}, [%d1];": "v3 is not known here",
 		"ld.global.u64 %r1, [%d1];":                "a register of 32 bits",
 		"setp.foo.s32 %p1, %r1, %r2;":              "not known here",
 		"atom.global.add.u16 %h1, [%d1], %h2;":     "not known here",

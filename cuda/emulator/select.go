@@ -31,10 +31,15 @@ func (d *decoder) choose(in *instruction) (bool, error) {
 	if slices.Contains(d.in.Parts, "approx") || slices.Contains(d.in.Parts, "ftz") {
 		return false, d.notKnown("its result is not exact")
 	}
-	t := ptx.TypeNamed(d.in.Parts[len(d.in.Parts)-1])
 	switch d.in.Parts[0] {
 	case "bra", "brx", "ret", "exit", "trap", "call":
 		return true, d.control(in)
+	}
+	if len(d.in.Parts) < 2 {
+		return false, nil
+	}
+	t := ptx.TypeNamed(d.in.Parts[len(d.in.Parts)-1])
+	switch d.in.Parts[0] {
 	case "bar", "barrier":
 		return true, d.barrier(in)
 	case "ld", "ldu", "st", "atom", "red", "cp", "ldmatrix":

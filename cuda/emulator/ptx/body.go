@@ -17,7 +17,7 @@ func (p *parser) open() error {
 }
 
 func (p *parser) register(name string, t Type) error {
-	if len(p.fn.Registers) >= MaxRegisters {
+	if p.allRegisters++; p.allRegisters > MaxRegisters {
 		return p.fail("more than %d registers", MaxRegisters)
 	}
 	inner := p.scopes[len(p.scopes)-1]
@@ -57,24 +57,20 @@ func (p *parser) function() error {
 	if err := p.hints(); err != nil {
 		return err
 	}
-	if p.tok.text == "{" {
-		f.Body = true
-		if err := p.body(); err != nil {
-			return err
-		}
-	} else if err := p.must(";"); err != nil {
+	f.Body = p.tok.text == "{"
+	if err := p.keep(f); err != nil { // before the body, which may name it
 		return err
 	}
-	return p.keep(f)
+	if !f.Body {
+		return p.must(";")
+	}
+	return p.body()
 }
 
 // keep adds f to the module; a definition takes its declaration's place.
 func (p *parser) keep(f *Function) error {
-	for i, known := range p.module.Functions {
-		if known.Name != f.Name {
-			continue
-		}
-		if known.Body && f.Body {
+	if i, ok := p.functions[f.Name]; ok {
+		if p.module.Functions[i].Body && f.Body {
 			return &SyntaxError{f.Line, "function " + f.Name + " is defined twice"}
 		}
 		if f.Body {
@@ -85,6 +81,7 @@ func (p *parser) keep(f *Function) error {
 	if len(p.module.Functions) >= MaxFunctions {
 		return p.fail("more than %d functions", MaxFunctions)
 	}
+	p.functions[f.Name] = len(p.module.Functions)
 	p.module.Functions = append(p.module.Functions, f)
 	return nil
 }
@@ -197,11 +194,9 @@ func (p *parser) resolveOperand(op *Operand, line int) error {
 		}
 		return nil
 	}
-	for _, f := range p.module.Functions {
-		if f.Name == op.Name {
-			op.Kind = Callee
-			return nil
-		}
+	if _, ok := p.functions[op.Name]; ok {
+		op.Kind = Callee
+		return nil
 	}
 	return &SyntaxError{line, "no register, variable, label or function " + op.Name}
 }
@@ -322,7 +317,7 @@ func (p *parser) instruction() error {
 	if in.Operands, err = p.operands(";", 0); err != nil {
 		return err
 	}
-	if len(p.fn.Code) >= MaxCode {
+	if p.allCode++; p.allCode > MaxCode {
 		return p.fail("more than %d instructions", MaxCode)
 	}
 	p.fn.Code = append(p.fn.Code, in)

@@ -15,6 +15,10 @@ type parser struct {
 	scopes  []scope
 	labels  map[string]int
 	tables  map[string][]string // names of labels in a table of targets
+
+	functions    map[string]int // where in the module
+	allRegisters int            // of all functions
+	allCode      int            // instructions of all functions
 }
 
 // Parse reads a text. Errors: [SyntaxError].
@@ -22,7 +26,7 @@ func Parse(text []byte) (*Module, error) {
 	if len(text) > MaxText {
 		return nil, &SyntaxError{0, fmt.Sprintf("%d bytes, more than %d", len(text), MaxText)}
 	}
-	p := &parser{scan: scanner{text: string(text), line: 1}, module: &Module{}, globals: map[string]*Variable{}}
+	p := &parser{scan: scanner{text: string(text), line: 1}, module: &Module{}, globals: map[string]*Variable{}, functions: map[string]int{}}
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
@@ -231,7 +235,6 @@ func (p *parser) initial(v *Variable, each int) error {
 	if err := p.advance(); err != nil {
 		return err
 	}
-	v.Init = make([]byte, v.Size)
 	list, err := p.is("{")
 	if err != nil {
 		return err
@@ -241,11 +244,11 @@ func (p *parser) initial(v *Variable, each int) error {
 		if err != nil {
 			return err
 		}
-		if at+each > len(v.Init) {
+		if int64(at+each) > v.Size {
 			return p.fail("more numbers than %s has room for", v.Name)
 		}
 		for i := range each {
-			v.Init[at+i] = byte(op.Value >> (8 * i))
+			v.Init = append(v.Init, byte(op.Value>>(8*i)))
 		}
 		if !list {
 			return nil

@@ -45,7 +45,7 @@ type Variable struct {
 	Space Space
 	Align int64  // at least 1
 	Size  int64  // bytes; 0 for an open array, whose size the launch gives
-	Init  []byte // what it holds first, Size bytes; nil: nothing or zeros
+	Init  []byte // what it holds first, Size bytes at most; zeros follow
 	Line  int
 }
 
