@@ -3,6 +3,7 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,7 +11,6 @@ import (
 	"github.com/zetagrid/zetagrid/cuda/device"
 	"github.com/zetagrid/zetagrid/cuda/kernels"
 	"github.com/zetagrid/zetagrid/tcn"
-	"github.com/zetagrid/zetagrid/tcn/kernel"
 )
 
 // Errors that callers may test for, beside those of packages tcn and device.
@@ -65,7 +65,7 @@ type Backend struct {
 	options Options
 	name    string
 	kernels *kernels.Set
-	finite  func(x []float32) bool // of input rows, which the host checks
+	hands   *hands
 	stream  device.Stream
 	loading sync.Mutex // one Load at a time; before mu
 	loader  *stager    // of Load
@@ -77,13 +77,14 @@ type Backend struct {
 }
 
 // New readies the kernels on d, which from then on is the Backend's: Close closes
-// it. Errors: [ErrOptions], those of the device; d is then still the caller's.
+// it. Up to three goroutines help to move the rows of large passes until then.
+// Errors: [ErrOptions], those of the device; d is then still the caller's.
 func New(d device.Device, o Options) (*Backend, error) {
 	o, err := o.complete()
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{device: d, options: o, name: "cuda/" + d.Info().Name, finite: kernel.Best().Finite, stages: map[*stage]struct{}{}}
+	b := &Backend{device: d, options: o, name: "cuda/" + d.Info().Name, stages: map[*stage]struct{}{}}
 	if err := b.open(); err != nil {
 		err = b.typed(err, "opening")
 		_ = b.giveBack() // the first error says more
@@ -94,6 +95,7 @@ func New(d device.Device, o Options) (*Backend, error) {
 
 // open takes what every stage uses.
 func (b *Backend) open() (err error) {
+	b.hands = newHands(min(copyHelpers, runtime.GOMAXPROCS(0)-1))
 	if b.kernels, err = kernels.Load(b.device); err != nil {
 		return err
 	}
@@ -109,6 +111,7 @@ func (b *Backend) open() (err error) {
 
 // giveBack is the end of open.
 func (b *Backend) giveBack() error {
+	b.hands.close()
 	var errs []error
 	for _, s := range []*stager{b.loader, b.dresser} {
 		if s != nil {

@@ -34,5 +34,5 @@
 // backend.go and stage.go; step.go, how a Step is cut into passes; record.go, what a
 // pass launches, which is the model itself; variant.go and parts.go, what sequences
 // wear. layout.go says where everything lies; pool.go, arena.go and stager.go are
-// memory.
+// memory; hands.go moves rows.
 package cuda

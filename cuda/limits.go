@@ -27,6 +27,14 @@ const (
 	// some hundred microseconds of the bus.
 	stagingBytes = 4 << 20
 
+	// copyHelpers bounds the goroutines that help to move the rows of large passes:
+	// as many as the memory of a processor lets gain anything.
+	copyHelpers = 3
+
+	// pieceNumbers is how many numbers of rows are moved or checked together, 256
+	// KiB: some twenty microseconds, long against handing a piece over.
+	pieceNumbers = 64 << 10
+
 	// alignment of everything in device memory, in bytes.
 	alignment = 256
 )

@@ -3,7 +3,9 @@ package cuda
 import (
 	"bytes"
 	"errors"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -95,8 +97,51 @@ func TestWideLayers(t *testing.T) {
 	c := backendtest.Cases()[2]
 	c.Config.DModel, c.Config.DFF, c.Config.Layers, c.Config.LayersPerBlock = 1100, 1300, 2, 1
 	m := c.Model()
-	b, _ := openFake(t, Options{MaxRows: 32})
-	equalModel(t, b, c.Config, m.Blocks, m.Variant(c.Config.All(), 2))
+	for _, maxRows := range []int{0, 32} { // rows that several goroutines move, and that one does
+		b, _ := openFake(t, Options{MaxRows: maxRows})
+		equalModel(t, b, c.Config, m.Blocks, m.Variant(c.Config.All(), 2))
+	}
+}
+
+// TestHands: rows of several shares and pieces get where they belong and back, and
+// the last of many numbers is looked at.
+func TestHands(t *testing.T) {
+	const d, rows = 3000, 100
+	h := newHands(2)
+	defer h.close()
+	p := &pass{width: d, rows: rows, x: make([]float32, rows*d), row: make([]int32, rows)}
+	var want []float32
+	for first, n := 0, 1; first < rows; first, n = first+n, min(2*n, rows-first-n) {
+		w := &tcn.Work{Rows: tcn.Rows{Count: n + 5, Data: make([]float32, (n+5)*d)}}
+		for i := range w.Rows.Data {
+			w.Rows.Data[i] = float32(first*d + i)
+		}
+		for row := first; row < first+n; row++ {
+			p.row[row] = int32(len(p.list))
+		}
+		p.list = append(p.list, share{w, 5, n, first})
+		want = append(want, w.Rows.Data[5*d:]...)
+	}
+	h.fill(p)
+	if !slices.Equal(p.x, want) {
+		t.Error("a pass does not hold the rows of its Works")
+	}
+	for i := range p.x {
+		p.x[i]++
+	}
+	h.empty(p)
+	for _, s := range p.list {
+		if !slices.Equal(s.work.Rows.Data[5*d:], p.x[s.first*d:(s.first+s.count)*d]) || s.work.Rows.Data[5*d-1] != float32(s.first*d+5*d-1) {
+			t.Errorf("the Work of rows from %d did not get them back, or got others", s.first)
+		}
+	}
+	if !h.allFinite(p.x) {
+		t.Error("finite numbers are said not to be")
+	}
+	p.x[len(p.x)-1] = float32(math.Inf(1))
+	if h.allFinite(p.x) || !h.allFinite(nil) {
+		t.Error("an infinity at the end was not found, or one in nothing")
+	}
 }
 
 // TestNeeds: what a stage takes is what was counted.

@@ -17,15 +17,17 @@ type pass struct {
 	bad    []int32         // [stride] least layer where a share's numbers are not finite
 	x      []float32       // [stride, d_model]
 
+	width int     // of a row
 	list  []share // the shares, as they came
 	rows  int
 	shape shape
 }
 
-// share is consecutive rows of one Work, rows [from, from+count).
+// share is consecutive rows of one Work, rows [from, from+count), which begin at row
+// first of the pass.
 type share struct {
-	work        *tcn.Work
-	from, count int
+	work               *tcn.Work
+	from, count, first int
 }
 
 // unspoilt is what bad holds of a share that is finite: no layer.
@@ -39,6 +41,23 @@ func (p *pass) open(w *workspace, d int) {
 	p.bad = viewOf[int32](p.host[w.bad:], n)
 	p.x = viewOf[float32](p.host[w.x:], n*d)
 	p.list = make([]share, 0, n)
+	p.width = d
+}
+
+// rowsOfPiece is how many rows are moved together.
+func (p *pass) rowsOfPiece() int { return max(1, pieceNumbers/p.width) }
+
+// piece is the rows [lo, hi) of piece i.
+func (p *pass) piece(i int) (lo, hi int) {
+	each := p.rowsOfPiece()
+	return i * each, min((i+1)*each, p.rows)
+}
+
+// both is a row where its Work has it and where the pass has it.
+func (p *pass) both(row int) (there, here []float32) {
+	h := &p.list[p.row[row]]
+	at := (h.from + row - h.first) * p.width
+	return h.work.Rows.Data[at : at+p.width], p.x[row*p.width : (row+1)*p.width]
 }
 
 // cursor is how much of a queue of Works the passes before took.
@@ -63,6 +82,7 @@ func (s *stage) ready(p *pass, c *cursor) bool {
 	if p.rows == 0 {
 		return false
 	}
+	s.backend.hands.fill(p)
 	k := &p.shape
 	k.rows = bucket(p.rows, limit)
 	for k.shares = 1; k.shares < len(p.list); k.shares *= 2 {
@@ -81,7 +101,7 @@ func (s *stage) ready(p *pass, c *cursor) bool {
 
 // put adds rows [from, from+n) of a Work to a pass.
 func (s *stage) put(p *pass, w *tcn.Work, from, n int) {
-	d, state := s.config.DModel, w.State.(*state)
+	state := w.State.(*state)
 	o := state.outfit
 	p.shares[len(p.list)] = kernels.Share{
 		Rings: state.rings(), Variant: o.memory,
@@ -91,8 +111,7 @@ func (s *stage) put(p *pass, w *tcn.Work, from, n int) {
 	for i := range p.row[p.rows : p.rows+n] {
 		p.row[p.rows+i] = int32(len(p.list))
 	}
-	copy(p.x[p.rows*d:], w.Rows.Data[from*d:(from+n)*d])
-	p.list = append(p.list, share{w, from, n})
+	p.list = append(p.list, share{w, from, n, p.rows})
 	p.rows += n
 	own := s.blockSet(state.lo(), state.hi())
 	k := &p.shape
@@ -128,10 +147,8 @@ func (s *stage) send(p *pass) error {
 
 // collect hands out what a pass computed.
 func (s *stage) collect(p *pass) error {
-	d, row := s.config.DModel, 0
+	s.backend.hands.empty(p)
 	for i, h := range p.list {
-		copy(h.work.Rows.Data[h.from*d:(h.from+h.count)*d], p.x[row*d:])
-		row += h.count
 		if layer := int(p.bad[i]); layer != unspoilt {
 			if layer < 0 || layer >= len(s.layout.layers) {
 				return &device.Error{Kind: device.ErrLost, Doing: fmt.Sprintf("results name layer %d of %d", layer, len(s.layout.layers))}

@@ -77,7 +77,7 @@ func (s *stage) admit(w *tcn.Work) error {
 		return fmt.Errorf("%w: %d numbers for %d rows of %d", tcn.ErrShape, len(rows.Data), rows.Count, d)
 	case rows.Position > math.MaxInt-rows.Count:
 		return fmt.Errorf("%w: rows end past the last position", tcn.ErrPosition)
-	case !s.backend.finite(rows.Data):
+	case !s.backend.hands.allFinite(rows.Data):
 		return fmt.Errorf("%w: input rows", tcn.ErrNotFinite)
 	}
 	if w.Variant != state.variant || w.Variant == nil { // a Variant is immutable: once is enough
