@@ -61,8 +61,6 @@ func floatLane(name string) lane {
 		return func(a, b, _ uint64) uint64 { return a&(1<<31) | b&^(1<<31) }
 	case "mov":
 		return func(a, _, _ uint64) uint64 { return uint64(uint32(a)) }
-	case "testp.finite":
-		return nil
 	}
 	return nil
 }

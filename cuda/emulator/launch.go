@@ -18,7 +18,7 @@ type function struct {
 // check says whether l can be launched.
 func (f *function) check(l *device.Launch) error {
 	bad := func(format string, args ...any) error {
-		return &device.Error{Kind: device.ErrIllegalAccess, Name: "InvalidValue", Code: 1, Doing: "launch of kernel " + f.name + ": " + fmt.Sprintf(format, args...)}
+		return &device.Error{Kind: device.ErrUnsupported, Name: "InvalidValue", Code: 1, Doing: "launch of kernel " + f.name + ": " + fmt.Sprintf(format, args...)}
 	}
 	threads := 1
 	for i := range 3 {

@@ -79,7 +79,7 @@ func (m *memory) free(at uint64) error {
 	defer m.mu.Unlock()
 	a := m.find(at)
 	if a == nil || a.base != at || a.freed.Load() {
-		return &device.Error{Kind: device.ErrIllegalAccess, Name: "InvalidValue", Code: 1, Doing: fmt.Sprintf("freeing %#x, which is not allocated", at)}
+		return &device.Error{Kind: device.ErrUnsupported, Name: "InvalidValue", Code: 1, Doing: fmt.Sprintf("freeing %#x, which is not allocated", at)}
 	}
 	m.taken -= int64(len(a.data))
 	m.live--

@@ -184,11 +184,11 @@ func results(t *testing.T, code string, to byte, triples [][3]uint64, threads in
 	return out
 }
 
-// expect holds code against want, with full warps and with warps that lack a lane.
+// expect holds code against want, in the three ways that a warp computes.
 func expect(t *testing.T, code string, to byte, bits int, want func(a, b, c uint64) uint64) {
 	t.Helper()
 	triples := operands(bits)
-	for _, threads := range []int{64, 31} {
+	for _, threads := range []int{64, 31, 9} { // whole warps, most of one, few lanes
 		for i, got := range results(t, code, to, triples, threads) {
 			v := triples[i]
 			if w := want(v[0], v[1], v[2]); got != w {

@@ -44,7 +44,7 @@ func (d *decoder) choose(in *instruction) (bool, error) {
 		return true, d.barrier(in)
 	case "ld", "ldu", "st", "atom", "red", "cp", "ldmatrix":
 		return true, d.memory(in)
-	case "shfl", "vote", "match", "redux", "activemask", "mma", "elect":
+	case "shfl", "vote", "match", "redux", "activemask", "mma":
 		return true, d.together(in)
 	case "setp", "selp", "set", "slct":
 		return true, d.choosing(in, t)
