@@ -6,6 +6,7 @@ import (
 
 	"github.com/zetagrid/zetagrid/cuda/device"
 	"github.com/zetagrid/zetagrid/cuda/emulator"
+	"github.com/zetagrid/zetagrid/cuda/kernels"
 )
 
 // BenchmarkKernels reports how many instructions of threads run in a second, in
@@ -36,5 +37,18 @@ func BenchmarkKernels(b *testing.B) {
 			}
 			b.ReportMetric(float64(e.d.Counts().Kernels["k"].Lanes)/b.Elapsed().Seconds()/1e6, "Mlanes/s")
 		})
+	}
+}
+
+// BenchmarkLoad loads all kernels of the stage.
+func BenchmarkLoad(b *testing.B) {
+	for b.Loop() {
+		d := emulator.New(emulator.Options{})
+		if _, err := kernels.Load(d); err != nil {
+			b.Fatal(err)
+		}
+		if err := d.Close(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -19,9 +19,12 @@ type decoder struct {
 	seen      map[*ptx.Function]bool   // by layShared
 	constants map[uint64]int32
 	specials  map[string]int32
-	depth     int  // of calls
-	calls     int  // so far
-	room      *int // instructions that the text may still have
+	depth     int            // of calls
+	calls     int            // so far
+	room      *int           // instructions that the text may still have
+	lives     []life         // of the program's instructions
+	now       life           // of the instruction that is decoded
+	lasting   map[int32]bool // virtual registers that keep what they hold
 
 	fn    *ptx.Function // whose code is decoded: the kernel, or one it calls
 	slots []int32       // of fn's registers
@@ -37,7 +40,7 @@ func (d *decoder) notKnown(format string, args ...any) error {
 func decode(m *ptx.Module, fn *ptx.Function, globals map[*ptx.Variable]uint64, room *int) (*program, error) {
 	d := &decoder{
 		p: &program{name: fn.Name, aligned: 16, grain: 4, globalGrain: 4}, module: m, globals: globals, room: room,
-		places: map[*ptx.Variable]uint64{}, constants: map[uint64]int32{}, specials: map[string]int32{}, seen: map[*ptx.Function]bool{},
+		places: map[*ptx.Variable]uint64{}, constants: map[uint64]int32{}, specials: map[string]int32{}, seen: map[*ptx.Function]bool{}, lasting: map[int32]bool{},
 	}
 	for _, v := range fn.Params {
 		if d.places[v] = uint64(place(&d.p.params, v)); d.p.params > maxParams {
@@ -51,7 +54,9 @@ func decode(m *ptx.Module, fn *ptx.Function, globals map[*ptx.Variable]uint64, r
 		return nil, err
 	}
 	d.p.code = append(d.p.code, instruction{form: exitForm, guard: -1, line: int32(fn.Line), name: "exit"})
+	d.lives = append(d.lives, life{})
 	*room -= len(d.p.code)
+	d.assign()
 	return d.p, nil
 }
 
@@ -189,7 +194,7 @@ func unresolved(index uint64) int32 { return -1 - int32(index) }
 // register is a new register of numbers.
 func (d *decoder) register() int32 {
 	d.p.registers++
-	return int32(d.p.registers - 1)
+	return virtualBase + int32(d.p.registers-1)
 }
 
 // constant is the register that holds v.
@@ -198,7 +203,7 @@ func (d *decoder) constant(v uint64) int32 {
 		return r
 	}
 	r := d.register()
-	d.constants[v] = r
+	d.constants[v], d.lasting[r-virtualBase] = r, true
 	d.p.constants = append(d.p.constants, constant{r, v})
 	return r
 }
@@ -213,7 +218,7 @@ func (d *decoder) special(name string) (int32, error) {
 		return 0, d.notKnown("no special register %%%s here", name)
 	}
 	r := d.register()
-	d.specials[name] = r
+	d.specials[name], d.lasting[r-virtualBase] = r, true
 	d.p.specials = append(d.p.specials, special{r, !strings.HasPrefix(name, "ctaid"), f})
 	return r, nil
 }
@@ -238,7 +243,9 @@ func (d *decoder) source(op ptx.Operand, t ptx.Type) (int32, error) {
 		if d.fn.Registers[op.Register].Type == ptx.Pred {
 			return 0, d.notKnown("a predicate where a number was expected")
 		}
-		return d.slots[op.Register], d.fits(op, t.Bits())
+		r := d.slots[op.Register]
+		d.now.reads = append(d.now.reads, r-virtualBase)
+		return r, d.fits(op, t.Bits())
 	case ptx.Immediate:
 		if t == ptx.F32 || t == ptx.F64 {
 			return 0, d.notKnown("an integer where a float was expected")
@@ -294,11 +301,17 @@ func (d *decoder) symbol(v *ptx.Variable) (uint64, error) {
 func (d *decoder) result(op ptx.Operand, bits int) (int32, error) {
 	switch {
 	case op.Kind == ptx.None:
-		return d.register(), nil
+		return d.written(d.register()), nil
 	case op.Kind == ptx.Reg && d.fn.Registers[op.Register].Type != ptx.Pred:
-		return d.slots[op.Register], d.fits(op, bits)
+		return d.written(d.slots[op.Register]), d.fits(op, bits)
 	}
 	return 0, d.notKnown("a result that is no register of numbers")
+}
+
+// written notes that the instruction writes a register.
+func (d *decoder) written(r int32) int32 {
+	d.now.writes = append(d.now.writes, r-virtualBase)
+	return r
 }
 
 // predicate is the predicate register of op, and whether it is negated.

@@ -13,6 +13,7 @@ func (d *decoder) instruction() error {
 	if d.in.Guard >= 0 {
 		in.guard, in.guardNot = d.slots[d.in.Guard], d.in.GuardNot
 	}
+	d.now = life{}
 	known, err := d.choose(&in)
 	if err != nil {
 		return err
@@ -22,6 +23,7 @@ func (d *decoder) instruction() error {
 	}
 	if in.form != calledForm {
 		d.p.code = append(d.p.code, in)
+		d.lives = append(d.lives, d.now)
 	}
 	return nil
 }

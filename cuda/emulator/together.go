@@ -192,7 +192,7 @@ func (d *decoder) match(in *instruction) error {
 	}
 	in.c, err = d.source(ops[2], ptx.U32)
 	in.run = func(w *warp, in *instruction, active uint32) {
-		a := &w.r[in.a]
+		a := w.r[in.a] // a copy: the result may lie where it does
 		for m := active; m != 0; m &= m - 1 {
 			i := firstLane(m)
 			var same uint64
