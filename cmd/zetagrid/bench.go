@@ -76,7 +76,7 @@ type kernelsJSON struct {
 
 // kernelRate is one measurement of kernelsJSON.
 type kernelRate struct {
-	Kernels string  `json:"kernels"` // portable, avx2, avx512
+	Kernels string  `json:"kernels"` // portable, avx2, avx512, neon
 	Cores   int     `json:"cores"`
 	Rows    int     `json:"rows"`
 	GFLOPS  float64 `json:"gflops"` // 2·rows·size² a product, in 10⁹ a second

@@ -19,7 +19,7 @@ const kernelVariable = "ZETAGRID_CPU"
 
 // deviceFlags choose what computes.
 type deviceFlags struct {
-	Device deviceList `default:"cpu" placeholder:"DEVICES" help:"What computes the blocks: cpu, cuda (the first GPU), cuda:1, or several with commas, which share the blocks: cuda:0,cuda:1. ZETAGRID_CPU=portable, avx2 or avx512 forces the processor's instruction level. The answer is the same. Default cpu."`
+	Device deviceList `default:"cpu" placeholder:"DEVICES" help:"What computes the blocks: cpu, cuda (the first GPU), cuda:1, or several with commas, which share the blocks: cuda:0,cuda:1. ZETAGRID_CPU=portable, avx2, avx512 or neon forces the processor's instruction level. The answer is the same. Default cpu."`
 }
 
 // mostCUDA bounds the number of a CUDA device; a machine has 16 at most today.

@@ -5,6 +5,7 @@ package kernel
 //go:generate go -C asm run . -level avx512 -quant -out ../quantavx512_amd64.s -stubs ../quantavx512_amd64.go -pkg kernel
 //go:generate go -C asm run . -level avx2 -quant -out ../quantavx2_amd64.s -stubs ../quantavx2_amd64.go -pkg kernel
 //go:generate go -C asm run . -level vnni -quant -out ../quantvnni_amd64.s -stubs ../quantvnni_amd64.go -pkg kernel
+//go:generate go -C asm run ./neon -out ../neon_arm64.s -stubs ../neon_arm64.go
 
 import (
 	"errors"
@@ -23,7 +24,7 @@ func Available() []*Set { return append(native(), Portable()) }
 // Best returns the fastest Set this machine can run.
 func Best() *Set { return Available()[0] }
 
-// Named returns the Set called name: "avx512", "avx2" or "portable". If the
+// Named returns the Set called name: "avx512", "avx2", "neon" or "portable". If the
 // machine lacks it the error, an ErrLevel, lists those it has.
 func Named(name string) (*Set, error) {
 	var names []string

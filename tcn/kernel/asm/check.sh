@@ -24,3 +24,11 @@ check avx2 -level avx2
 check quantavx512 -level avx512 -quant
 check quantavx2 -level avx2 -quant
 check quantvnni -level vnni -quant
+
+go run ./neon -out "$fresh/neon_arm64.s" -stubs "$fresh/neon_arm64.go"
+for file in neon_arm64.s neon_arm64.go; do
+	if ! diff "../$file" "$fresh/$file"; then
+		echo "$file is not what the generator writes: go generate ./tcn/kernel" >&2
+		exit 1
+	fi
+done

@@ -1,3 +1,5 @@
+//go:build amd64 || arm64
+
 package kernel
 
 // quantAssembly is the functions of one instruction level for the rows of
@@ -30,24 +32,6 @@ type productSet struct {
 	portable   func(y []float32, x *Int8Rows, codes []byte, scale []float32, rows, lo, hi int)
 	products   []product
 }
-
-var (
-	quantAVX512 = quantAssembly{hadamardGroupsAVX512, butterflies2AVX512, butterflies4AVX512, largestBitsAVX512, toInt8AVX512}
-	quantAVX2   = quantAssembly{hadamardGroupsAVX2, butterflies2AVX2, butterflies4AVX2, largestBitsAVX2, toInt8AVX2}
-
-	q2VNNI = productSet{GroupBytesQ2, portableMatMulQ2, []product{
-		{24, productQ2x24VNNI}, {16, productQ2x16VNNI}, {12, productQ2x12VNNI}, {8, productQ2x8VNNI},
-		{6, productQ2x6VNNI}, {4, productQ2x4VNNI}, {3, productQ2x3VNNI}, {2, productQ2x2VNNI}, {1, productQ2x1VNNI},
-	}}
-	q8VNNI = productSet{GroupBytesQ8, portableMatMulQ8, []product{
-		{24, productQ8x24VNNI}, {16, productQ8x16VNNI}, {12, productQ8x12VNNI}, {8, productQ8x8VNNI},
-		{6, productQ8x6VNNI}, {4, productQ8x4VNNI}, {3, productQ8x3VNNI}, {2, productQ8x2VNNI}, {1, productQ8x1VNNI},
-	}}
-	q2AVX2 = productSet{GroupBytesQ2, portableMatMulQ2, []product{
-		{6, productQ2x6AVX2}, {4, productQ2x4AVX2}, {2, productQ2x2AVX2}, {1, productQ2x1AVX2},
-	}}
-	q8AVX2 = productSet{GroupBytesQ8, portableMatMulQ8, []product{{2, productQ8x2AVX2}, {1, productQ8x1AVX2}}}
-)
 
 // quantize dresses the quantized operations: rows by a, products by those given.
 func (s *Set) quantize(a *quantAssembly, q2, q8 *productSet) *Set {
