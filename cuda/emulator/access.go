@@ -65,6 +65,7 @@ func (d *decoder) address(in *instruction, op ptx.Operand) error {
 		in.space = ptx.Local // parameters of functions that are called
 	}
 	var err error
+	in.uniform = base.Kind == ptx.Symbol
 	in.a, err = d.source(base, ptx.NoType)
 	return err
 }

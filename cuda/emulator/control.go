@@ -103,6 +103,7 @@ func (d *decoder) barrier(in *instruction) error {
 		}
 		var err error
 		in.c, err = d.source(d.in.Operands[0], ptx.U32)
+		in.uniform = d.in.Operands[0].Kind == ptx.Immediate
 		return err
 	}
 	if len(parts) > 0 && parts[0] == "cta" {

@@ -65,7 +65,7 @@ func runStore(w *warp, in *instruction, active uint32) {
 func runLoadParam(w *warp, in *instruction, active uint32) {
 	first := firstLane(active)
 	a := &w.r[in.a]
-	for m := active; m != 0; m &= m - 1 {
+	for m := active; m != 0 && !in.uniform; m &= m - 1 {
 		if a[firstLane(m)] != a[first] {
 			runLoad(w, in, active)
 			return

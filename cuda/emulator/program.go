@@ -44,6 +44,7 @@ type instruction struct {
 	kind       uint8 // what run tells apart
 	space      ptx.Space
 	generic    bool // an address of any space
+	uniform    bool // the address, or the members, are the same for all lanes
 	negative   uint // bits to extend a loaded sign from; 0: none
 	all        uint64
 	test       func(a, b uint64) bool

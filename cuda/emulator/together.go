@@ -64,7 +64,7 @@ func (d *decoder) shuffle(in *instruction) error {
 			return err
 		}
 	}
-	in.c, in.kind = in.many[3], d.in.Parts[2][0]
+	in.c, in.kind, in.uniform = in.many[3], d.in.Parts[2][0], ops[4].Kind == ptx.Immediate
 	if !strings.Contains("udbi", string(in.kind)) {
 		return d.notKnown("not known here")
 	}

@@ -297,6 +297,9 @@ func (w *warp) missing(in *instruction, mask uint32) uint32 {
 	if in.c < 0 {
 		return w.alive &^ mask
 	}
+	if v := uint32(w.r[in.c][0]); in.uniform && mask&^v == 0 {
+		return v & w.alive &^ mask
+	}
 	var members uint32
 	for m := mask; m != 0; m &= m - 1 {
 		i := firstLane(m)
