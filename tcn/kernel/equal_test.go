@@ -114,11 +114,11 @@ func (s source) row(r *rand.Rand, n int) []float32 {
 // widths go through every tail of a group of 32 lanes, and some sizes of models.
 func widths() []int {
 	var all []int
-	step := 1
-	if testing.Short() { // still every tail of 8 and of 16
-		step = 9
+	last, step := 140, 1
+	if testing.Short() { // fewer, but still every tail of 32
+		last, step = 31*9+1, 9
 	}
-	for w := 1; w <= 140; w += step {
+	for w := 1; w <= last; w += step {
 		all = append(all, w)
 	}
 	return append(all, 255, 256, 257, 511, 512, 1000, 1023, 1024, 2048, 4095, 4096, 4097)
@@ -187,6 +187,13 @@ func TestMatMulEqualsPortable(t *testing.T) {
 			for n := range 9 {
 				for rows := range 9 {
 					equalMatMul(t, s, src, r, n+1, rows+1, 45)
+				}
+			}
+		}
+		for _, cols := range widths() { // every tile, of up to four rows, meets every tail
+			for n := range 4 {
+				for range 2 {
+					equalMatMul(t, s, sources[0], r, n+1, 13, cols)
 				}
 			}
 		}

@@ -44,6 +44,11 @@ func productQ2x4NEON(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *f
 //go:noescape
 func productQ8x4NEON(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
 
+// productQ2x8NEON multiplies 8 int8 rows with rows rows of a matrix; see productFunc.
+//
+//go:noescape
+func productQ2x8NEON(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
+
 // tile1x1NEON multiplies 1 by 1·tiles rows; see tileFunc.
 //
 //go:noescape
@@ -113,3 +118,23 @@ func largestBitsNEON(x *float32, groups int) uint32
 //
 //go:noescape
 func toInt8NEON(out *int8, step int, x *float32, groups int, scale float32) int32
+
+// multiplyAddPeakNEON does 12 multiplications and 12 additions of whole registers per round, in registers only; a yardstick.
+//
+//go:noescape
+func multiplyAddPeakNEON(rounds int)
+
+// readMemoryNEON reads blocks of 512 bytes one after the other; a yardstick.
+//
+//go:noescape
+func readMemoryNEON(p *float32, blocks int)
+
+// dotPeakNEON does 64 times 16 multiplications of bytes per round, in registers only; a yardstick.
+//
+//go:noescape
+func dotPeakNEON(rounds int)
+
+// maskedDotPeakNEON is dotPeak with a mask before each instruction; a yardstick.
+//
+//go:noescape
+func maskedDotPeakNEON(rounds int)

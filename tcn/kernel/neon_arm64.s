@@ -200,29 +200,29 @@ group:
 	FMOVQ	0(R10), F16
 	ADD	R3, R10
 	FLDPQ	0(R6), (F17, F18)
+	FLDPQ	32(R6), (F19, F20)
 	WORD	$0x4f90e220 // sdot v0.4s, v17.16b, v16.4b[0]
 	WORD	$0x4f90e244 // sdot v4.4s, v18.16b, v16.4b[0]
-	FLDPQ	32(R6), (F19, F20)
 	WORD	$0x4f90e268 // sdot v8.4s, v19.16b, v16.4b[0]
 	WORD	$0x4f90e28c // sdot v12.4s, v20.16b, v16.4b[0]
 	FLDPQ	64(R6), (F21, F22)
+	FLDPQ	96(R6), (F23, F24)
 	WORD	$0x4fb0e2a1 // sdot v1.4s, v21.16b, v16.4b[1]
 	WORD	$0x4fb0e2c5 // sdot v5.4s, v22.16b, v16.4b[1]
-	FLDPQ	96(R6), (F23, F24)
 	WORD	$0x4fb0e2e9 // sdot v9.4s, v23.16b, v16.4b[1]
 	WORD	$0x4fb0e30d // sdot v13.4s, v24.16b, v16.4b[1]
 	FLDPQ	128(R6), (F25, F26)
+	FLDPQ	160(R6), (F27, F28)
 	WORD	$0x4f90eb22 // sdot v2.4s, v25.16b, v16.4b[2]
 	WORD	$0x4f90eb46 // sdot v6.4s, v26.16b, v16.4b[2]
-	FLDPQ	160(R6), (F27, F28)
 	WORD	$0x4f90eb6a // sdot v10.4s, v27.16b, v16.4b[2]
 	WORD	$0x4f90eb8e // sdot v14.4s, v28.16b, v16.4b[2]
-	FLDPQ	192(R6), (F29, F30)
-	WORD	$0x4fb0eba3 // sdot v3.4s, v29.16b, v16.4b[3]
-	WORD	$0x4fb0ebc7 // sdot v7.4s, v30.16b, v16.4b[3]
-	FLDPQ	224(R6), (F17, F18)
-	WORD	$0x4fb0ea2b // sdot v11.4s, v17.16b, v16.4b[3]
-	WORD	$0x4fb0ea4f // sdot v15.4s, v18.16b, v16.4b[3]
+	FLDPQ	192(R6), (F17, F18)
+	FLDPQ	224(R6), (F19, F20)
+	WORD	$0x4fb0ea23 // sdot v3.4s, v17.16b, v16.4b[3]
+	WORD	$0x4fb0ea47 // sdot v7.4s, v18.16b, v16.4b[3]
+	WORD	$0x4fb0ea6b // sdot v11.4s, v19.16b, v16.4b[3]
+	WORD	$0x4fb0ea8f // sdot v15.4s, v20.16b, v16.4b[3]
 	ADD	$256, R6
 	SUBS	$1, R11, R11
 	BNE	group
@@ -332,8 +332,7 @@ block:
 	MOVD	R7, R11
 
 group:
-	FMOVQ	0(R10), F16
-	FMOVQ	16(R10), F17
+	FLDPQ	0(R10), (F16, F17)
 	ADD	R3, R10
 	FLDPQ	0(R6), (F19, F20)
 	FLDPQ	32(R6), (F21, F22)
@@ -554,49 +553,48 @@ block:
 	MOVD	R7, R11
 
 group:
-	FMOVQ	0(R10), F16
-	FMOVQ	16(R10), F17
+	FLDPQ	0(R10), (F16, F17)
 	ADD	R3, R10
 	FLDPQ	0(R6), (F18, F19)
+	FLDPQ	32(R6), (F20, F21)
 	WORD	$0x4f90e240 // sdot v0.4s, v18.16b, v16.4b[0]
 	WORD	$0x4f91e248 // sdot v8.4s, v18.16b, v17.4b[0]
 	WORD	$0x4f90e262 // sdot v2.4s, v19.16b, v16.4b[0]
 	WORD	$0x4f91e26a // sdot v10.4s, v19.16b, v17.4b[0]
-	FLDPQ	32(R6), (F20, F21)
 	WORD	$0x4f90e284 // sdot v4.4s, v20.16b, v16.4b[0]
 	WORD	$0x4f91e28c // sdot v12.4s, v20.16b, v17.4b[0]
 	WORD	$0x4f90e2a6 // sdot v6.4s, v21.16b, v16.4b[0]
 	WORD	$0x4f91e2ae // sdot v14.4s, v21.16b, v17.4b[0]
 	FLDPQ	64(R6), (F22, F23)
+	FLDPQ	96(R6), (F24, F25)
 	WORD	$0x4fb0e2c1 // sdot v1.4s, v22.16b, v16.4b[1]
 	WORD	$0x4fb1e2c9 // sdot v9.4s, v22.16b, v17.4b[1]
 	WORD	$0x4fb0e2e3 // sdot v3.4s, v23.16b, v16.4b[1]
 	WORD	$0x4fb1e2eb // sdot v11.4s, v23.16b, v17.4b[1]
-	FLDPQ	96(R6), (F24, F25)
 	WORD	$0x4fb0e305 // sdot v5.4s, v24.16b, v16.4b[1]
 	WORD	$0x4fb1e30d // sdot v13.4s, v24.16b, v17.4b[1]
 	WORD	$0x4fb0e327 // sdot v7.4s, v25.16b, v16.4b[1]
 	WORD	$0x4fb1e32f // sdot v15.4s, v25.16b, v17.4b[1]
 	FLDPQ	128(R6), (F26, F27)
+	FLDPQ	160(R6), (F28, F29)
 	WORD	$0x4f90eb40 // sdot v0.4s, v26.16b, v16.4b[2]
 	WORD	$0x4f91eb48 // sdot v8.4s, v26.16b, v17.4b[2]
 	WORD	$0x4f90eb62 // sdot v2.4s, v27.16b, v16.4b[2]
 	WORD	$0x4f91eb6a // sdot v10.4s, v27.16b, v17.4b[2]
-	FLDPQ	160(R6), (F28, F29)
 	WORD	$0x4f90eb84 // sdot v4.4s, v28.16b, v16.4b[2]
 	WORD	$0x4f91eb8c // sdot v12.4s, v28.16b, v17.4b[2]
 	WORD	$0x4f90eba6 // sdot v6.4s, v29.16b, v16.4b[2]
 	WORD	$0x4f91ebae // sdot v14.4s, v29.16b, v17.4b[2]
-	FLDPQ	192(R6), (F30, F31)
-	WORD	$0x4fb0ebc1 // sdot v1.4s, v30.16b, v16.4b[3]
-	WORD	$0x4fb1ebc9 // sdot v9.4s, v30.16b, v17.4b[3]
-	WORD	$0x4fb0ebe3 // sdot v3.4s, v31.16b, v16.4b[3]
-	WORD	$0x4fb1ebeb // sdot v11.4s, v31.16b, v17.4b[3]
-	FLDPQ	224(R6), (F18, F19)
-	WORD	$0x4fb0ea45 // sdot v5.4s, v18.16b, v16.4b[3]
-	WORD	$0x4fb1ea4d // sdot v13.4s, v18.16b, v17.4b[3]
-	WORD	$0x4fb0ea67 // sdot v7.4s, v19.16b, v16.4b[3]
-	WORD	$0x4fb1ea6f // sdot v15.4s, v19.16b, v17.4b[3]
+	FLDPQ	192(R6), (F18, F19)
+	FLDPQ	224(R6), (F20, F21)
+	WORD	$0x4fb0ea41 // sdot v1.4s, v18.16b, v16.4b[3]
+	WORD	$0x4fb1ea49 // sdot v9.4s, v18.16b, v17.4b[3]
+	WORD	$0x4fb0ea63 // sdot v3.4s, v19.16b, v16.4b[3]
+	WORD	$0x4fb1ea6b // sdot v11.4s, v19.16b, v17.4b[3]
+	WORD	$0x4fb0ea85 // sdot v5.4s, v20.16b, v16.4b[3]
+	WORD	$0x4fb1ea8d // sdot v13.4s, v20.16b, v17.4b[3]
+	WORD	$0x4fb0eaa7 // sdot v7.4s, v21.16b, v16.4b[3]
+	WORD	$0x4fb1eaaf // sdot v15.4s, v21.16b, v17.4b[3]
 	ADD	$256, R6
 	SUBS	$1, R11, R11
 	BNE	group
@@ -733,8 +731,7 @@ block:
 	MOVD	R7, R11
 
 group:
-	FMOVQ	0(R10), F12
-	FMOVQ	16(R10), F13
+	FLDPQ	0(R10), (F12, F13)
 	FMOVQ	32(R10), F14
 	ADD	R3, R10
 	FLDPQ	0(R6), (F16, F17)
@@ -1006,18 +1003,17 @@ block:
 	MOVD	R7, R11
 
 group:
-	FMOVQ	0(R10), F12
-	FMOVQ	16(R10), F13
+	FLDPQ	0(R10), (F12, F13)
 	FMOVQ	32(R10), F14
 	ADD	R3, R10
 	FLDPQ	0(R6), (F15, F16)
+	FLDPQ	32(R6), (F17, F18)
 	WORD	$0x4f8ce1e0 // sdot v0.4s, v15.16b, v12.4b[0]
 	WORD	$0x4f8de1e4 // sdot v4.4s, v15.16b, v13.4b[0]
 	WORD	$0x4f8ee1e8 // sdot v8.4s, v15.16b, v14.4b[0]
 	WORD	$0x4f8ce201 // sdot v1.4s, v16.16b, v12.4b[0]
 	WORD	$0x4f8de205 // sdot v5.4s, v16.16b, v13.4b[0]
 	WORD	$0x4f8ee209 // sdot v9.4s, v16.16b, v14.4b[0]
-	FLDPQ	32(R6), (F17, F18)
 	WORD	$0x4f8ce222 // sdot v2.4s, v17.16b, v12.4b[0]
 	WORD	$0x4f8de226 // sdot v6.4s, v17.16b, v13.4b[0]
 	WORD	$0x4f8ee22a // sdot v10.4s, v17.16b, v14.4b[0]
@@ -1025,13 +1021,13 @@ group:
 	WORD	$0x4f8de247 // sdot v7.4s, v18.16b, v13.4b[0]
 	WORD	$0x4f8ee24b // sdot v11.4s, v18.16b, v14.4b[0]
 	FLDPQ	64(R6), (F19, F20)
+	FLDPQ	96(R6), (F21, F22)
 	WORD	$0x4face260 // sdot v0.4s, v19.16b, v12.4b[1]
 	WORD	$0x4fade264 // sdot v4.4s, v19.16b, v13.4b[1]
 	WORD	$0x4faee268 // sdot v8.4s, v19.16b, v14.4b[1]
 	WORD	$0x4face281 // sdot v1.4s, v20.16b, v12.4b[1]
 	WORD	$0x4fade285 // sdot v5.4s, v20.16b, v13.4b[1]
 	WORD	$0x4faee289 // sdot v9.4s, v20.16b, v14.4b[1]
-	FLDPQ	96(R6), (F21, F22)
 	WORD	$0x4face2a2 // sdot v2.4s, v21.16b, v12.4b[1]
 	WORD	$0x4fade2a6 // sdot v6.4s, v21.16b, v13.4b[1]
 	WORD	$0x4faee2aa // sdot v10.4s, v21.16b, v14.4b[1]
@@ -1039,13 +1035,13 @@ group:
 	WORD	$0x4fade2c7 // sdot v7.4s, v22.16b, v13.4b[1]
 	WORD	$0x4faee2cb // sdot v11.4s, v22.16b, v14.4b[1]
 	FLDPQ	128(R6), (F23, F24)
+	FLDPQ	160(R6), (F25, F26)
 	WORD	$0x4f8ceae0 // sdot v0.4s, v23.16b, v12.4b[2]
 	WORD	$0x4f8deae4 // sdot v4.4s, v23.16b, v13.4b[2]
 	WORD	$0x4f8eeae8 // sdot v8.4s, v23.16b, v14.4b[2]
 	WORD	$0x4f8ceb01 // sdot v1.4s, v24.16b, v12.4b[2]
 	WORD	$0x4f8deb05 // sdot v5.4s, v24.16b, v13.4b[2]
 	WORD	$0x4f8eeb09 // sdot v9.4s, v24.16b, v14.4b[2]
-	FLDPQ	160(R6), (F25, F26)
 	WORD	$0x4f8ceb22 // sdot v2.4s, v25.16b, v12.4b[2]
 	WORD	$0x4f8deb26 // sdot v6.4s, v25.16b, v13.4b[2]
 	WORD	$0x4f8eeb2a // sdot v10.4s, v25.16b, v14.4b[2]
@@ -1053,13 +1049,13 @@ group:
 	WORD	$0x4f8deb47 // sdot v7.4s, v26.16b, v13.4b[2]
 	WORD	$0x4f8eeb4b // sdot v11.4s, v26.16b, v14.4b[2]
 	FLDPQ	192(R6), (F27, F28)
+	FLDPQ	224(R6), (F29, F30)
 	WORD	$0x4faceb60 // sdot v0.4s, v27.16b, v12.4b[3]
 	WORD	$0x4fadeb64 // sdot v4.4s, v27.16b, v13.4b[3]
 	WORD	$0x4faeeb68 // sdot v8.4s, v27.16b, v14.4b[3]
 	WORD	$0x4faceb81 // sdot v1.4s, v28.16b, v12.4b[3]
 	WORD	$0x4fadeb85 // sdot v5.4s, v28.16b, v13.4b[3]
 	WORD	$0x4faeeb89 // sdot v9.4s, v28.16b, v14.4b[3]
-	FLDPQ	224(R6), (F29, F30)
 	WORD	$0x4faceba2 // sdot v2.4s, v29.16b, v12.4b[3]
 	WORD	$0x4fadeba6 // sdot v6.4s, v29.16b, v13.4b[3]
 	WORD	$0x4faeebaa // sdot v10.4s, v29.16b, v14.4b[3]
@@ -1233,10 +1229,8 @@ block:
 	MOVD	R7, R11
 
 group:
-	FMOVQ	0(R10), F16
-	FMOVQ	16(R10), F17
-	FMOVQ	32(R10), F18
-	FMOVQ	48(R10), F19
+	FLDPQ	0(R10), (F16, F17)
+	FLDPQ	32(R10), (F18, F19)
 	ADD	R3, R10
 	FLDPQ	0(R6), (F21, F22)
 	FLDPQ	32(R6), (F23, F24)
@@ -1573,12 +1567,11 @@ block:
 	MOVD	R7, R11
 
 group:
-	FMOVQ	0(R10), F16
-	FMOVQ	16(R10), F17
-	FMOVQ	32(R10), F18
-	FMOVQ	48(R10), F19
+	FLDPQ	0(R10), (F16, F17)
+	FLDPQ	32(R10), (F18, F19)
 	ADD	R3, R10
 	FLDPQ	0(R6), (F20, F21)
+	FLDPQ	32(R6), (F22, F23)
 	WORD	$0x4f90e280 // sdot v0.4s, v20.16b, v16.4b[0]
 	WORD	$0x4f91e284 // sdot v4.4s, v20.16b, v17.4b[0]
 	WORD	$0x4f92e288 // sdot v8.4s, v20.16b, v18.4b[0]
@@ -1587,7 +1580,6 @@ group:
 	WORD	$0x4f91e2a5 // sdot v5.4s, v21.16b, v17.4b[0]
 	WORD	$0x4f92e2a9 // sdot v9.4s, v21.16b, v18.4b[0]
 	WORD	$0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
-	FLDPQ	32(R6), (F22, F23)
 	WORD	$0x4f90e2c2 // sdot v2.4s, v22.16b, v16.4b[0]
 	WORD	$0x4f91e2c6 // sdot v6.4s, v22.16b, v17.4b[0]
 	WORD	$0x4f92e2ca // sdot v10.4s, v22.16b, v18.4b[0]
@@ -1597,6 +1589,7 @@ group:
 	WORD	$0x4f92e2eb // sdot v11.4s, v23.16b, v18.4b[0]
 	WORD	$0x4f93e2ef // sdot v15.4s, v23.16b, v19.4b[0]
 	FLDPQ	64(R6), (F24, F25)
+	FLDPQ	96(R6), (F26, F27)
 	WORD	$0x4fb0e300 // sdot v0.4s, v24.16b, v16.4b[1]
 	WORD	$0x4fb1e304 // sdot v4.4s, v24.16b, v17.4b[1]
 	WORD	$0x4fb2e308 // sdot v8.4s, v24.16b, v18.4b[1]
@@ -1605,7 +1598,6 @@ group:
 	WORD	$0x4fb1e325 // sdot v5.4s, v25.16b, v17.4b[1]
 	WORD	$0x4fb2e329 // sdot v9.4s, v25.16b, v18.4b[1]
 	WORD	$0x4fb3e32d // sdot v13.4s, v25.16b, v19.4b[1]
-	FLDPQ	96(R6), (F26, F27)
 	WORD	$0x4fb0e342 // sdot v2.4s, v26.16b, v16.4b[1]
 	WORD	$0x4fb1e346 // sdot v6.4s, v26.16b, v17.4b[1]
 	WORD	$0x4fb2e34a // sdot v10.4s, v26.16b, v18.4b[1]
@@ -1615,6 +1607,7 @@ group:
 	WORD	$0x4fb2e36b // sdot v11.4s, v27.16b, v18.4b[1]
 	WORD	$0x4fb3e36f // sdot v15.4s, v27.16b, v19.4b[1]
 	FLDPQ	128(R6), (F28, F29)
+	FLDPQ	160(R6), (F30, F31)
 	WORD	$0x4f90eb80 // sdot v0.4s, v28.16b, v16.4b[2]
 	WORD	$0x4f91eb84 // sdot v4.4s, v28.16b, v17.4b[2]
 	WORD	$0x4f92eb88 // sdot v8.4s, v28.16b, v18.4b[2]
@@ -1623,7 +1616,6 @@ group:
 	WORD	$0x4f91eba5 // sdot v5.4s, v29.16b, v17.4b[2]
 	WORD	$0x4f92eba9 // sdot v9.4s, v29.16b, v18.4b[2]
 	WORD	$0x4f93ebad // sdot v13.4s, v29.16b, v19.4b[2]
-	FLDPQ	160(R6), (F30, F31)
 	WORD	$0x4f90ebc2 // sdot v2.4s, v30.16b, v16.4b[2]
 	WORD	$0x4f91ebc6 // sdot v6.4s, v30.16b, v17.4b[2]
 	WORD	$0x4f92ebca // sdot v10.4s, v30.16b, v18.4b[2]
@@ -1633,6 +1625,7 @@ group:
 	WORD	$0x4f92ebeb // sdot v11.4s, v31.16b, v18.4b[2]
 	WORD	$0x4f93ebef // sdot v15.4s, v31.16b, v19.4b[2]
 	FLDPQ	192(R6), (F20, F21)
+	FLDPQ	224(R6), (F22, F23)
 	WORD	$0x4fb0ea80 // sdot v0.4s, v20.16b, v16.4b[3]
 	WORD	$0x4fb1ea84 // sdot v4.4s, v20.16b, v17.4b[3]
 	WORD	$0x4fb2ea88 // sdot v8.4s, v20.16b, v18.4b[3]
@@ -1641,7 +1634,6 @@ group:
 	WORD	$0x4fb1eaa5 // sdot v5.4s, v21.16b, v17.4b[3]
 	WORD	$0x4fb2eaa9 // sdot v9.4s, v21.16b, v18.4b[3]
 	WORD	$0x4fb3eaad // sdot v13.4s, v21.16b, v19.4b[3]
-	FLDPQ	224(R6), (F22, F23)
 	WORD	$0x4fb0eac2 // sdot v2.4s, v22.16b, v16.4b[3]
 	WORD	$0x4fb1eac6 // sdot v6.4s, v22.16b, v17.4b[3]
 	WORD	$0x4fb2eaca // sdot v10.4s, v22.16b, v18.4b[3]
@@ -1813,6 +1805,427 @@ next3:
 	ADD	$64, R0
 	ADD	$64, R8
 	SUBS	$16, R9, R9
+	BGT	block
+	RET
+
+// func productQ2x8NEON(y *float32, yRow uintptr, q *int8, qStep uintptr, xScale *float32, xSum *int32, codes *byte, groups int, scale *float32, rows int)
+TEXT ·productQ2x8NEON(SB), NOSPLIT, $128-80
+	MOVD	y+0(FP), R0
+	MOVD	yRow+8(FP), R1
+	MOVD	q+16(FP), R2
+	MOVD	qStep+24(FP), R3
+	MOVD	xScale+32(FP), R4
+	MOVD	xSum+40(FP), R5
+	MOVD	codes+48(FP), R6
+	MOVD	groups+56(FP), R7
+	MOVD	scale+64(FP), R8
+	MOVD	rows+72(FP), R9
+	// V0-V15 sums, V16-V23 q of the group, above them codes
+	VMOVI	$3, V24.B16
+	// R19 is how far codes go back after a first half, then after a second
+	MOVD	$64, R11
+	MUL	R11, R7, R20
+	SUB	$32, R20, R19
+
+block:
+	VEOR	V0.B16, V0.B16, V0.B16
+	VEOR	V1.B16, V1.B16, V1.B16
+	VEOR	V2.B16, V2.B16, V2.B16
+	VEOR	V3.B16, V3.B16, V3.B16
+	VEOR	V4.B16, V4.B16, V4.B16
+	VEOR	V5.B16, V5.B16, V5.B16
+	VEOR	V6.B16, V6.B16, V6.B16
+	VEOR	V7.B16, V7.B16, V7.B16
+	VEOR	V8.B16, V8.B16, V8.B16
+	VEOR	V9.B16, V9.B16, V9.B16
+	VEOR	V10.B16, V10.B16, V10.B16
+	VEOR	V11.B16, V11.B16, V11.B16
+	VEOR	V12.B16, V12.B16, V12.B16
+	VEOR	V13.B16, V13.B16, V13.B16
+	VEOR	V14.B16, V14.B16, V14.B16
+	VEOR	V15.B16, V15.B16, V15.B16
+	MOVD	R2, R10
+	MOVD	R7, R11
+
+group:
+	FLDPQ	0(R10), (F16, F17)
+	FLDPQ	32(R10), (F18, F19)
+	FLDPQ	64(R10), (F20, F21)
+	FLDPQ	96(R10), (F22, F23)
+	ADD	R3, R10
+	FLDPQ	0(R6), (F25, F26)
+	VAND	V24.B16, V25.B16, V27.B16
+	WORD	$0x4f90e360 // sdot v0.4s, v27.16b, v16.4b[0]
+	WORD	$0x4f91e362 // sdot v2.4s, v27.16b, v17.4b[0]
+	WORD	$0x4f92e364 // sdot v4.4s, v27.16b, v18.4b[0]
+	WORD	$0x4f93e366 // sdot v6.4s, v27.16b, v19.4b[0]
+	WORD	$0x4f94e368 // sdot v8.4s, v27.16b, v20.4b[0]
+	WORD	$0x4f95e36a // sdot v10.4s, v27.16b, v21.4b[0]
+	WORD	$0x4f96e36c // sdot v12.4s, v27.16b, v22.4b[0]
+	WORD	$0x4f97e36e // sdot v14.4s, v27.16b, v23.4b[0]
+	VAND	V24.B16, V26.B16, V28.B16
+	WORD	$0x4f90e381 // sdot v1.4s, v28.16b, v16.4b[0]
+	WORD	$0x4f91e383 // sdot v3.4s, v28.16b, v17.4b[0]
+	WORD	$0x4f92e385 // sdot v5.4s, v28.16b, v18.4b[0]
+	WORD	$0x4f93e387 // sdot v7.4s, v28.16b, v19.4b[0]
+	WORD	$0x4f94e389 // sdot v9.4s, v28.16b, v20.4b[0]
+	WORD	$0x4f95e38b // sdot v11.4s, v28.16b, v21.4b[0]
+	WORD	$0x4f96e38d // sdot v13.4s, v28.16b, v22.4b[0]
+	WORD	$0x4f97e38f // sdot v15.4s, v28.16b, v23.4b[0]
+	VUSHR	$2, V25.B16, V29.B16
+	VAND	V24.B16, V29.B16, V29.B16
+	WORD	$0x4fb0e3a0 // sdot v0.4s, v29.16b, v16.4b[1]
+	WORD	$0x4fb1e3a2 // sdot v2.4s, v29.16b, v17.4b[1]
+	WORD	$0x4fb2e3a4 // sdot v4.4s, v29.16b, v18.4b[1]
+	WORD	$0x4fb3e3a6 // sdot v6.4s, v29.16b, v19.4b[1]
+	WORD	$0x4fb4e3a8 // sdot v8.4s, v29.16b, v20.4b[1]
+	WORD	$0x4fb5e3aa // sdot v10.4s, v29.16b, v21.4b[1]
+	WORD	$0x4fb6e3ac // sdot v12.4s, v29.16b, v22.4b[1]
+	WORD	$0x4fb7e3ae // sdot v14.4s, v29.16b, v23.4b[1]
+	VUSHR	$2, V26.B16, V30.B16
+	VAND	V24.B16, V30.B16, V30.B16
+	WORD	$0x4fb0e3c1 // sdot v1.4s, v30.16b, v16.4b[1]
+	WORD	$0x4fb1e3c3 // sdot v3.4s, v30.16b, v17.4b[1]
+	WORD	$0x4fb2e3c5 // sdot v5.4s, v30.16b, v18.4b[1]
+	WORD	$0x4fb3e3c7 // sdot v7.4s, v30.16b, v19.4b[1]
+	WORD	$0x4fb4e3c9 // sdot v9.4s, v30.16b, v20.4b[1]
+	WORD	$0x4fb5e3cb // sdot v11.4s, v30.16b, v21.4b[1]
+	WORD	$0x4fb6e3cd // sdot v13.4s, v30.16b, v22.4b[1]
+	WORD	$0x4fb7e3cf // sdot v15.4s, v30.16b, v23.4b[1]
+	VUSHR	$4, V25.B16, V31.B16
+	VAND	V24.B16, V31.B16, V31.B16
+	WORD	$0x4f90ebe0 // sdot v0.4s, v31.16b, v16.4b[2]
+	WORD	$0x4f91ebe2 // sdot v2.4s, v31.16b, v17.4b[2]
+	WORD	$0x4f92ebe4 // sdot v4.4s, v31.16b, v18.4b[2]
+	WORD	$0x4f93ebe6 // sdot v6.4s, v31.16b, v19.4b[2]
+	WORD	$0x4f94ebe8 // sdot v8.4s, v31.16b, v20.4b[2]
+	WORD	$0x4f95ebea // sdot v10.4s, v31.16b, v21.4b[2]
+	WORD	$0x4f96ebec // sdot v12.4s, v31.16b, v22.4b[2]
+	WORD	$0x4f97ebee // sdot v14.4s, v31.16b, v23.4b[2]
+	VUSHR	$4, V26.B16, V27.B16
+	VAND	V24.B16, V27.B16, V27.B16
+	WORD	$0x4f90eb61 // sdot v1.4s, v27.16b, v16.4b[2]
+	WORD	$0x4f91eb63 // sdot v3.4s, v27.16b, v17.4b[2]
+	WORD	$0x4f92eb65 // sdot v5.4s, v27.16b, v18.4b[2]
+	WORD	$0x4f93eb67 // sdot v7.4s, v27.16b, v19.4b[2]
+	WORD	$0x4f94eb69 // sdot v9.4s, v27.16b, v20.4b[2]
+	WORD	$0x4f95eb6b // sdot v11.4s, v27.16b, v21.4b[2]
+	WORD	$0x4f96eb6d // sdot v13.4s, v27.16b, v22.4b[2]
+	WORD	$0x4f97eb6f // sdot v15.4s, v27.16b, v23.4b[2]
+	VUSHR	$6, V25.B16, V28.B16
+	WORD	$0x4fb0eb80 // sdot v0.4s, v28.16b, v16.4b[3]
+	WORD	$0x4fb1eb82 // sdot v2.4s, v28.16b, v17.4b[3]
+	WORD	$0x4fb2eb84 // sdot v4.4s, v28.16b, v18.4b[3]
+	WORD	$0x4fb3eb86 // sdot v6.4s, v28.16b, v19.4b[3]
+	WORD	$0x4fb4eb88 // sdot v8.4s, v28.16b, v20.4b[3]
+	WORD	$0x4fb5eb8a // sdot v10.4s, v28.16b, v21.4b[3]
+	WORD	$0x4fb6eb8c // sdot v12.4s, v28.16b, v22.4b[3]
+	WORD	$0x4fb7eb8e // sdot v14.4s, v28.16b, v23.4b[3]
+	VUSHR	$6, V26.B16, V29.B16
+	WORD	$0x4fb0eba1 // sdot v1.4s, v29.16b, v16.4b[3]
+	WORD	$0x4fb1eba3 // sdot v3.4s, v29.16b, v17.4b[3]
+	WORD	$0x4fb2eba5 // sdot v5.4s, v29.16b, v18.4b[3]
+	WORD	$0x4fb3eba7 // sdot v7.4s, v29.16b, v19.4b[3]
+	WORD	$0x4fb4eba9 // sdot v9.4s, v29.16b, v20.4b[3]
+	WORD	$0x4fb5ebab // sdot v11.4s, v29.16b, v21.4b[3]
+	WORD	$0x4fb6ebad // sdot v13.4s, v29.16b, v22.4b[3]
+	WORD	$0x4fb7ebaf // sdot v15.4s, v29.16b, v23.4b[3]
+	ADD	$64, R6
+	SUBS	$1, R11, R11
+	BNE	group
+	MOVD	R8, R15
+	CMP	$8, R9
+	BGE	scales
+	MOVD	$scratch-64(SP), R15
+	MOVD	$0, R13
+
+scaleCopy:
+	MOVWU	(R8)(R13<<2), R14
+	MOVW	R14, (R15)(R13<<2)
+	ADD	$1, R13
+	CMP	R9, R13
+	BLT	scaleCopy
+
+scales:
+	FLDPQ	0(R15), (F28, F29)
+	MOVD	R0, R12
+	MOVW	0(R5), R13
+	ADDW	R13<<1, R13
+	VDUP	R13, V16.S4
+	VADD	V0.S4, V0.S4, V0.S4
+	VSUB	V16.S4, V0.S4, V0.S4
+	VADD	V1.S4, V1.S4, V1.S4
+	VSUB	V16.S4, V1.S4, V1.S4
+	FMOVS	0(R4), F16
+	VDUP	V16.S[0], V16.S4
+	WORD	$0x4e21d81e // scvtf v30.4s, v0.4s
+	WORD	$0x6e30dfde // fmul v30.4s, v30.4s, v16.4s
+	WORD	$0x6e3cdfde // fmul v30.4s, v30.4s, v28.4s
+	WORD	$0x4e21d83f // scvtf v31.4s, v1.4s
+	WORD	$0x6e30dfff // fmul v31.4s, v31.4s, v16.4s
+	WORD	$0x6e3ddfff // fmul v31.4s, v31.4s, v29.4s
+	CMP	$8, R9
+	BGE	whole0
+	MOVD	$scratch-128(SP), R15
+	FSTPQ	(F30, F31), 0(R15)
+	MOVD	$0, R13
+
+row0Copy:
+	MOVWU	(R15)(R13<<2), R14
+	MOVW	R14, (R12)(R13<<2)
+	ADD	$1, R13
+	CMP	R9, R13
+	BLT	row0Copy
+	B	next0
+
+whole0:
+	FSTPQ	(F30, F31), 0(R12)
+
+next0:
+	ADD	R1, R12
+	MOVW	4(R5), R13
+	ADDW	R13<<1, R13
+	VDUP	R13, V16.S4
+	VADD	V2.S4, V2.S4, V2.S4
+	VSUB	V16.S4, V2.S4, V2.S4
+	VADD	V3.S4, V3.S4, V3.S4
+	VSUB	V16.S4, V3.S4, V3.S4
+	FMOVS	4(R4), F16
+	VDUP	V16.S[0], V16.S4
+	WORD	$0x4e21d85e // scvtf v30.4s, v2.4s
+	WORD	$0x6e30dfde // fmul v30.4s, v30.4s, v16.4s
+	WORD	$0x6e3cdfde // fmul v30.4s, v30.4s, v28.4s
+	WORD	$0x4e21d87f // scvtf v31.4s, v3.4s
+	WORD	$0x6e30dfff // fmul v31.4s, v31.4s, v16.4s
+	WORD	$0x6e3ddfff // fmul v31.4s, v31.4s, v29.4s
+	CMP	$8, R9
+	BGE	whole1
+	MOVD	$scratch-128(SP), R15
+	FSTPQ	(F30, F31), 0(R15)
+	MOVD	$0, R13
+
+row1Copy:
+	MOVWU	(R15)(R13<<2), R14
+	MOVW	R14, (R12)(R13<<2)
+	ADD	$1, R13
+	CMP	R9, R13
+	BLT	row1Copy
+	B	next1
+
+whole1:
+	FSTPQ	(F30, F31), 0(R12)
+
+next1:
+	ADD	R1, R12
+	MOVW	8(R5), R13
+	ADDW	R13<<1, R13
+	VDUP	R13, V16.S4
+	VADD	V4.S4, V4.S4, V4.S4
+	VSUB	V16.S4, V4.S4, V4.S4
+	VADD	V5.S4, V5.S4, V5.S4
+	VSUB	V16.S4, V5.S4, V5.S4
+	FMOVS	8(R4), F16
+	VDUP	V16.S[0], V16.S4
+	WORD	$0x4e21d89e // scvtf v30.4s, v4.4s
+	WORD	$0x6e30dfde // fmul v30.4s, v30.4s, v16.4s
+	WORD	$0x6e3cdfde // fmul v30.4s, v30.4s, v28.4s
+	WORD	$0x4e21d8bf // scvtf v31.4s, v5.4s
+	WORD	$0x6e30dfff // fmul v31.4s, v31.4s, v16.4s
+	WORD	$0x6e3ddfff // fmul v31.4s, v31.4s, v29.4s
+	CMP	$8, R9
+	BGE	whole2
+	MOVD	$scratch-128(SP), R15
+	FSTPQ	(F30, F31), 0(R15)
+	MOVD	$0, R13
+
+row2Copy:
+	MOVWU	(R15)(R13<<2), R14
+	MOVW	R14, (R12)(R13<<2)
+	ADD	$1, R13
+	CMP	R9, R13
+	BLT	row2Copy
+	B	next2
+
+whole2:
+	FSTPQ	(F30, F31), 0(R12)
+
+next2:
+	ADD	R1, R12
+	MOVW	12(R5), R13
+	ADDW	R13<<1, R13
+	VDUP	R13, V16.S4
+	VADD	V6.S4, V6.S4, V6.S4
+	VSUB	V16.S4, V6.S4, V6.S4
+	VADD	V7.S4, V7.S4, V7.S4
+	VSUB	V16.S4, V7.S4, V7.S4
+	FMOVS	12(R4), F16
+	VDUP	V16.S[0], V16.S4
+	WORD	$0x4e21d8de // scvtf v30.4s, v6.4s
+	WORD	$0x6e30dfde // fmul v30.4s, v30.4s, v16.4s
+	WORD	$0x6e3cdfde // fmul v30.4s, v30.4s, v28.4s
+	WORD	$0x4e21d8ff // scvtf v31.4s, v7.4s
+	WORD	$0x6e30dfff // fmul v31.4s, v31.4s, v16.4s
+	WORD	$0x6e3ddfff // fmul v31.4s, v31.4s, v29.4s
+	CMP	$8, R9
+	BGE	whole3
+	MOVD	$scratch-128(SP), R15
+	FSTPQ	(F30, F31), 0(R15)
+	MOVD	$0, R13
+
+row3Copy:
+	MOVWU	(R15)(R13<<2), R14
+	MOVW	R14, (R12)(R13<<2)
+	ADD	$1, R13
+	CMP	R9, R13
+	BLT	row3Copy
+	B	next3
+
+whole3:
+	FSTPQ	(F30, F31), 0(R12)
+
+next3:
+	ADD	R1, R12
+	MOVW	16(R5), R13
+	ADDW	R13<<1, R13
+	VDUP	R13, V16.S4
+	VADD	V8.S4, V8.S4, V8.S4
+	VSUB	V16.S4, V8.S4, V8.S4
+	VADD	V9.S4, V9.S4, V9.S4
+	VSUB	V16.S4, V9.S4, V9.S4
+	FMOVS	16(R4), F16
+	VDUP	V16.S[0], V16.S4
+	WORD	$0x4e21d91e // scvtf v30.4s, v8.4s
+	WORD	$0x6e30dfde // fmul v30.4s, v30.4s, v16.4s
+	WORD	$0x6e3cdfde // fmul v30.4s, v30.4s, v28.4s
+	WORD	$0x4e21d93f // scvtf v31.4s, v9.4s
+	WORD	$0x6e30dfff // fmul v31.4s, v31.4s, v16.4s
+	WORD	$0x6e3ddfff // fmul v31.4s, v31.4s, v29.4s
+	CMP	$8, R9
+	BGE	whole4
+	MOVD	$scratch-128(SP), R15
+	FSTPQ	(F30, F31), 0(R15)
+	MOVD	$0, R13
+
+row4Copy:
+	MOVWU	(R15)(R13<<2), R14
+	MOVW	R14, (R12)(R13<<2)
+	ADD	$1, R13
+	CMP	R9, R13
+	BLT	row4Copy
+	B	next4
+
+whole4:
+	FSTPQ	(F30, F31), 0(R12)
+
+next4:
+	ADD	R1, R12
+	MOVW	20(R5), R13
+	ADDW	R13<<1, R13
+	VDUP	R13, V16.S4
+	VADD	V10.S4, V10.S4, V10.S4
+	VSUB	V16.S4, V10.S4, V10.S4
+	VADD	V11.S4, V11.S4, V11.S4
+	VSUB	V16.S4, V11.S4, V11.S4
+	FMOVS	20(R4), F16
+	VDUP	V16.S[0], V16.S4
+	WORD	$0x4e21d95e // scvtf v30.4s, v10.4s
+	WORD	$0x6e30dfde // fmul v30.4s, v30.4s, v16.4s
+	WORD	$0x6e3cdfde // fmul v30.4s, v30.4s, v28.4s
+	WORD	$0x4e21d97f // scvtf v31.4s, v11.4s
+	WORD	$0x6e30dfff // fmul v31.4s, v31.4s, v16.4s
+	WORD	$0x6e3ddfff // fmul v31.4s, v31.4s, v29.4s
+	CMP	$8, R9
+	BGE	whole5
+	MOVD	$scratch-128(SP), R15
+	FSTPQ	(F30, F31), 0(R15)
+	MOVD	$0, R13
+
+row5Copy:
+	MOVWU	(R15)(R13<<2), R14
+	MOVW	R14, (R12)(R13<<2)
+	ADD	$1, R13
+	CMP	R9, R13
+	BLT	row5Copy
+	B	next5
+
+whole5:
+	FSTPQ	(F30, F31), 0(R12)
+
+next5:
+	ADD	R1, R12
+	MOVW	24(R5), R13
+	ADDW	R13<<1, R13
+	VDUP	R13, V16.S4
+	VADD	V12.S4, V12.S4, V12.S4
+	VSUB	V16.S4, V12.S4, V12.S4
+	VADD	V13.S4, V13.S4, V13.S4
+	VSUB	V16.S4, V13.S4, V13.S4
+	FMOVS	24(R4), F16
+	VDUP	V16.S[0], V16.S4
+	WORD	$0x4e21d99e // scvtf v30.4s, v12.4s
+	WORD	$0x6e30dfde // fmul v30.4s, v30.4s, v16.4s
+	WORD	$0x6e3cdfde // fmul v30.4s, v30.4s, v28.4s
+	WORD	$0x4e21d9bf // scvtf v31.4s, v13.4s
+	WORD	$0x6e30dfff // fmul v31.4s, v31.4s, v16.4s
+	WORD	$0x6e3ddfff // fmul v31.4s, v31.4s, v29.4s
+	CMP	$8, R9
+	BGE	whole6
+	MOVD	$scratch-128(SP), R15
+	FSTPQ	(F30, F31), 0(R15)
+	MOVD	$0, R13
+
+row6Copy:
+	MOVWU	(R15)(R13<<2), R14
+	MOVW	R14, (R12)(R13<<2)
+	ADD	$1, R13
+	CMP	R9, R13
+	BLT	row6Copy
+	B	next6
+
+whole6:
+	FSTPQ	(F30, F31), 0(R12)
+
+next6:
+	ADD	R1, R12
+	MOVW	28(R5), R13
+	ADDW	R13<<1, R13
+	VDUP	R13, V16.S4
+	VADD	V14.S4, V14.S4, V14.S4
+	VSUB	V16.S4, V14.S4, V14.S4
+	VADD	V15.S4, V15.S4, V15.S4
+	VSUB	V16.S4, V15.S4, V15.S4
+	FMOVS	28(R4), F16
+	VDUP	V16.S[0], V16.S4
+	WORD	$0x4e21d9de // scvtf v30.4s, v14.4s
+	WORD	$0x6e30dfde // fmul v30.4s, v30.4s, v16.4s
+	WORD	$0x6e3cdfde // fmul v30.4s, v30.4s, v28.4s
+	WORD	$0x4e21d9ff // scvtf v31.4s, v15.4s
+	WORD	$0x6e30dfff // fmul v31.4s, v31.4s, v16.4s
+	WORD	$0x6e3ddfff // fmul v31.4s, v31.4s, v29.4s
+	CMP	$8, R9
+	BGE	whole7
+	MOVD	$scratch-128(SP), R15
+	FSTPQ	(F30, F31), 0(R15)
+	MOVD	$0, R13
+
+row7Copy:
+	MOVWU	(R15)(R13<<2), R14
+	MOVW	R14, (R12)(R13<<2)
+	ADD	$1, R13
+	CMP	R9, R13
+	BLT	row7Copy
+	B	next7
+
+whole7:
+	FSTPQ	(F30, F31), 0(R12)
+
+next7:
+	ADD	R1, R12
+	ADD	$32, R0
+	ADD	$32, R8
+	SUB	R19, R6
+	SUB	R19, R20, R19
+	SUBS	$8, R9, R9
 	BGT	block
 	RET
 
@@ -4464,4 +4877,370 @@ group:
 	BNE	group
 	VADDV	V31.S4, V31
 	FMOVS	F31, ret+40(FP)
+	RET
+
+// func multiplyAddPeakNEON(rounds int)
+TEXT ·multiplyAddPeakNEON(SB), NOSPLIT, $0-8
+	MOVD	rounds+0(FP), R0
+	VEOR	V0.B16, V0.B16, V0.B16
+	VEOR	V1.B16, V1.B16, V1.B16
+	VEOR	V2.B16, V2.B16, V2.B16
+	VEOR	V3.B16, V3.B16, V3.B16
+	VEOR	V4.B16, V4.B16, V4.B16
+	VEOR	V5.B16, V5.B16, V5.B16
+	VEOR	V6.B16, V6.B16, V6.B16
+	VEOR	V7.B16, V7.B16, V7.B16
+	VEOR	V8.B16, V8.B16, V8.B16
+	VEOR	V9.B16, V9.B16, V9.B16
+	VEOR	V10.B16, V10.B16, V10.B16
+	VEOR	V11.B16, V11.B16, V11.B16
+	VEOR	V12.B16, V12.B16, V12.B16
+	VEOR	V13.B16, V13.B16, V13.B16
+	VEOR	V14.B16, V14.B16, V14.B16
+	VEOR	V15.B16, V15.B16, V15.B16
+	VEOR	V16.B16, V16.B16, V16.B16
+	VEOR	V17.B16, V17.B16, V17.B16
+	VEOR	V18.B16, V18.B16, V18.B16
+	VEOR	V19.B16, V19.B16, V19.B16
+	VEOR	V20.B16, V20.B16, V20.B16
+	VEOR	V21.B16, V21.B16, V21.B16
+	VEOR	V22.B16, V22.B16, V22.B16
+	VEOR	V23.B16, V23.B16, V23.B16
+	VEOR	V24.B16, V24.B16, V24.B16
+	VEOR	V25.B16, V25.B16, V25.B16
+	VEOR	V26.B16, V26.B16, V26.B16
+	VEOR	V27.B16, V27.B16, V27.B16
+	VEOR	V28.B16, V28.B16, V28.B16
+	VEOR	V29.B16, V29.B16, V29.B16
+	VEOR	V30.B16, V30.B16, V30.B16
+	VEOR	V31.B16, V31.B16, V31.B16
+
+round:
+	WORD	$0x6e3fdfcc // fmul v12.4s, v30.4s, v31.4s
+	WORD	$0x4e2cd400 // fadd v0.4s, v0.4s, v12.4s
+	WORD	$0x6e3fdfcd // fmul v13.4s, v30.4s, v31.4s
+	WORD	$0x4e2dd421 // fadd v1.4s, v1.4s, v13.4s
+	WORD	$0x6e3fdfce // fmul v14.4s, v30.4s, v31.4s
+	WORD	$0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
+	WORD	$0x6e3fdfcf // fmul v15.4s, v30.4s, v31.4s
+	WORD	$0x4e2fd463 // fadd v3.4s, v3.4s, v15.4s
+	WORD	$0x6e3fdfd0 // fmul v16.4s, v30.4s, v31.4s
+	WORD	$0x4e30d484 // fadd v4.4s, v4.4s, v16.4s
+	WORD	$0x6e3fdfd1 // fmul v17.4s, v30.4s, v31.4s
+	WORD	$0x4e31d4a5 // fadd v5.4s, v5.4s, v17.4s
+	WORD	$0x6e3fdfd2 // fmul v18.4s, v30.4s, v31.4s
+	WORD	$0x4e32d4c6 // fadd v6.4s, v6.4s, v18.4s
+	WORD	$0x6e3fdfd3 // fmul v19.4s, v30.4s, v31.4s
+	WORD	$0x4e33d4e7 // fadd v7.4s, v7.4s, v19.4s
+	WORD	$0x6e3fdfd4 // fmul v20.4s, v30.4s, v31.4s
+	WORD	$0x4e34d508 // fadd v8.4s, v8.4s, v20.4s
+	WORD	$0x6e3fdfd5 // fmul v21.4s, v30.4s, v31.4s
+	WORD	$0x4e35d529 // fadd v9.4s, v9.4s, v21.4s
+	WORD	$0x6e3fdfd6 // fmul v22.4s, v30.4s, v31.4s
+	WORD	$0x4e36d54a // fadd v10.4s, v10.4s, v22.4s
+	WORD	$0x6e3fdfd7 // fmul v23.4s, v30.4s, v31.4s
+	WORD	$0x4e37d56b // fadd v11.4s, v11.4s, v23.4s
+	SUBS	$1, R0, R0
+	BNE	round
+	RET
+
+// func readMemoryNEON(p *float32, blocks int)
+TEXT ·readMemoryNEON(SB), NOSPLIT, $0-16
+	MOVD	p+0(FP), R0
+	MOVD	blocks+8(FP), R1
+
+block:
+	FLDPQ	0(R0), (F0, F1)
+	FLDPQ	32(R0), (F2, F3)
+	FLDPQ	64(R0), (F4, F5)
+	FLDPQ	96(R0), (F6, F7)
+	FLDPQ	128(R0), (F8, F9)
+	FLDPQ	160(R0), (F10, F11)
+	FLDPQ	192(R0), (F12, F13)
+	FLDPQ	224(R0), (F14, F15)
+	FLDPQ	256(R0), (F0, F1)
+	FLDPQ	288(R0), (F2, F3)
+	FLDPQ	320(R0), (F4, F5)
+	FLDPQ	352(R0), (F6, F7)
+	FLDPQ	384(R0), (F8, F9)
+	FLDPQ	416(R0), (F10, F11)
+	FLDPQ	448(R0), (F12, F13)
+	FLDPQ	480(R0), (F14, F15)
+	ADD	$512, R0
+	SUBS	$1, R1, R1
+	BNE	block
+	RET
+
+// func dotPeakNEON(rounds int)
+TEXT ·dotPeakNEON(SB), NOSPLIT, $0-8
+	MOVD	rounds+0(FP), R0
+	VEOR	V0.B16, V0.B16, V0.B16
+	VEOR	V1.B16, V1.B16, V1.B16
+	VEOR	V2.B16, V2.B16, V2.B16
+	VEOR	V3.B16, V3.B16, V3.B16
+	VEOR	V4.B16, V4.B16, V4.B16
+	VEOR	V5.B16, V5.B16, V5.B16
+	VEOR	V6.B16, V6.B16, V6.B16
+	VEOR	V7.B16, V7.B16, V7.B16
+	VEOR	V8.B16, V8.B16, V8.B16
+	VEOR	V9.B16, V9.B16, V9.B16
+	VEOR	V10.B16, V10.B16, V10.B16
+	VEOR	V11.B16, V11.B16, V11.B16
+	VEOR	V12.B16, V12.B16, V12.B16
+	VEOR	V13.B16, V13.B16, V13.B16
+	VEOR	V14.B16, V14.B16, V14.B16
+	VEOR	V15.B16, V15.B16, V15.B16
+	VEOR	V16.B16, V16.B16, V16.B16
+	VEOR	V17.B16, V17.B16, V17.B16
+	VEOR	V18.B16, V18.B16, V18.B16
+	VEOR	V19.B16, V19.B16, V19.B16
+	VEOR	V20.B16, V20.B16, V20.B16
+	VEOR	V21.B16, V21.B16, V21.B16
+	VEOR	V22.B16, V22.B16, V22.B16
+	VEOR	V23.B16, V23.B16, V23.B16
+	VEOR	V24.B16, V24.B16, V24.B16
+	VEOR	V25.B16, V25.B16, V25.B16
+	VEOR	V26.B16, V26.B16, V26.B16
+	VEOR	V27.B16, V27.B16, V27.B16
+	VEOR	V28.B16, V28.B16, V28.B16
+	VEOR	V29.B16, V29.B16, V29.B16
+	VEOR	V30.B16, V30.B16, V30.B16
+	VEOR	V31.B16, V31.B16, V31.B16
+
+round:
+	WORD	$0x4f9de3c0 // sdot v0.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3c1 // sdot v1.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debc2 // sdot v2.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebc3 // sdot v3.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3c4 // sdot v4.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3c5 // sdot v5.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debc6 // sdot v6.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebc7 // sdot v7.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3c8 // sdot v8.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3c9 // sdot v9.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debca // sdot v10.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebcb // sdot v11.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3cc // sdot v12.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3cd // sdot v13.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debce // sdot v14.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebcf // sdot v15.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3c0 // sdot v0.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3c1 // sdot v1.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debc2 // sdot v2.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebc3 // sdot v3.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3c4 // sdot v4.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3c5 // sdot v5.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debc6 // sdot v6.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebc7 // sdot v7.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3c8 // sdot v8.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3c9 // sdot v9.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debca // sdot v10.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebcb // sdot v11.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3cc // sdot v12.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3cd // sdot v13.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debce // sdot v14.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebcf // sdot v15.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3c0 // sdot v0.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3c1 // sdot v1.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debc2 // sdot v2.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebc3 // sdot v3.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3c4 // sdot v4.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3c5 // sdot v5.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debc6 // sdot v6.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebc7 // sdot v7.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3c8 // sdot v8.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3c9 // sdot v9.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debca // sdot v10.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebcb // sdot v11.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3cc // sdot v12.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3cd // sdot v13.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debce // sdot v14.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebcf // sdot v15.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3c0 // sdot v0.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3c1 // sdot v1.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debc2 // sdot v2.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebc3 // sdot v3.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3c4 // sdot v4.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3c5 // sdot v5.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debc6 // sdot v6.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebc7 // sdot v7.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3c8 // sdot v8.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3c9 // sdot v9.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debca // sdot v10.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebcb // sdot v11.4s, v30.16b, v29.4b[3]
+	WORD	$0x4f9de3cc // sdot v12.4s, v30.16b, v29.4b[0]
+	WORD	$0x4fbde3cd // sdot v13.4s, v30.16b, v29.4b[1]
+	WORD	$0x4f9debce // sdot v14.4s, v30.16b, v29.4b[2]
+	WORD	$0x4fbdebcf // sdot v15.4s, v30.16b, v29.4b[3]
+	SUBS	$1, R0, R0
+	BNE	round
+	RET
+
+// func maskedDotPeakNEON(rounds int)
+TEXT ·maskedDotPeakNEON(SB), NOSPLIT, $0-8
+	MOVD	rounds+0(FP), R0
+	VEOR	V0.B16, V0.B16, V0.B16
+	VEOR	V1.B16, V1.B16, V1.B16
+	VEOR	V2.B16, V2.B16, V2.B16
+	VEOR	V3.B16, V3.B16, V3.B16
+	VEOR	V4.B16, V4.B16, V4.B16
+	VEOR	V5.B16, V5.B16, V5.B16
+	VEOR	V6.B16, V6.B16, V6.B16
+	VEOR	V7.B16, V7.B16, V7.B16
+	VEOR	V8.B16, V8.B16, V8.B16
+	VEOR	V9.B16, V9.B16, V9.B16
+	VEOR	V10.B16, V10.B16, V10.B16
+	VEOR	V11.B16, V11.B16, V11.B16
+	VEOR	V12.B16, V12.B16, V12.B16
+	VEOR	V13.B16, V13.B16, V13.B16
+	VEOR	V14.B16, V14.B16, V14.B16
+	VEOR	V15.B16, V15.B16, V15.B16
+	VEOR	V16.B16, V16.B16, V16.B16
+	VEOR	V17.B16, V17.B16, V17.B16
+	VEOR	V18.B16, V18.B16, V18.B16
+	VEOR	V19.B16, V19.B16, V19.B16
+	VEOR	V20.B16, V20.B16, V20.B16
+	VEOR	V21.B16, V21.B16, V21.B16
+	VEOR	V22.B16, V22.B16, V22.B16
+	VEOR	V23.B16, V23.B16, V23.B16
+	VEOR	V24.B16, V24.B16, V24.B16
+	VEOR	V25.B16, V25.B16, V25.B16
+	VEOR	V26.B16, V26.B16, V26.B16
+	VEOR	V27.B16, V27.B16, V27.B16
+	VEOR	V28.B16, V28.B16, V28.B16
+	VEOR	V29.B16, V29.B16, V29.B16
+	VEOR	V30.B16, V30.B16, V30.B16
+	VEOR	V31.B16, V31.B16, V31.B16
+
+round:
+	VAND	V30.B16, V31.B16, V16.B16
+	WORD	$0x4f9de200 // sdot v0.4s, v16.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V17.B16
+	WORD	$0x4fbde221 // sdot v1.4s, v17.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V18.B16
+	WORD	$0x4f9dea42 // sdot v2.4s, v18.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V19.B16
+	WORD	$0x4fbdea63 // sdot v3.4s, v19.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V20.B16
+	WORD	$0x4f9de284 // sdot v4.4s, v20.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V21.B16
+	WORD	$0x4fbde2a5 // sdot v5.4s, v21.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V22.B16
+	WORD	$0x4f9deac6 // sdot v6.4s, v22.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V23.B16
+	WORD	$0x4fbdeae7 // sdot v7.4s, v23.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V16.B16
+	WORD	$0x4f9de208 // sdot v8.4s, v16.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V17.B16
+	WORD	$0x4fbde229 // sdot v9.4s, v17.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V18.B16
+	WORD	$0x4f9dea4a // sdot v10.4s, v18.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V19.B16
+	WORD	$0x4fbdea6b // sdot v11.4s, v19.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V20.B16
+	WORD	$0x4f9de28c // sdot v12.4s, v20.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V21.B16
+	WORD	$0x4fbde2ad // sdot v13.4s, v21.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V22.B16
+	WORD	$0x4f9deace // sdot v14.4s, v22.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V23.B16
+	WORD	$0x4fbdeaef // sdot v15.4s, v23.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V16.B16
+	WORD	$0x4f9de200 // sdot v0.4s, v16.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V17.B16
+	WORD	$0x4fbde221 // sdot v1.4s, v17.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V18.B16
+	WORD	$0x4f9dea42 // sdot v2.4s, v18.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V19.B16
+	WORD	$0x4fbdea63 // sdot v3.4s, v19.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V20.B16
+	WORD	$0x4f9de284 // sdot v4.4s, v20.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V21.B16
+	WORD	$0x4fbde2a5 // sdot v5.4s, v21.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V22.B16
+	WORD	$0x4f9deac6 // sdot v6.4s, v22.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V23.B16
+	WORD	$0x4fbdeae7 // sdot v7.4s, v23.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V16.B16
+	WORD	$0x4f9de208 // sdot v8.4s, v16.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V17.B16
+	WORD	$0x4fbde229 // sdot v9.4s, v17.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V18.B16
+	WORD	$0x4f9dea4a // sdot v10.4s, v18.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V19.B16
+	WORD	$0x4fbdea6b // sdot v11.4s, v19.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V20.B16
+	WORD	$0x4f9de28c // sdot v12.4s, v20.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V21.B16
+	WORD	$0x4fbde2ad // sdot v13.4s, v21.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V22.B16
+	WORD	$0x4f9deace // sdot v14.4s, v22.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V23.B16
+	WORD	$0x4fbdeaef // sdot v15.4s, v23.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V16.B16
+	WORD	$0x4f9de200 // sdot v0.4s, v16.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V17.B16
+	WORD	$0x4fbde221 // sdot v1.4s, v17.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V18.B16
+	WORD	$0x4f9dea42 // sdot v2.4s, v18.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V19.B16
+	WORD	$0x4fbdea63 // sdot v3.4s, v19.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V20.B16
+	WORD	$0x4f9de284 // sdot v4.4s, v20.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V21.B16
+	WORD	$0x4fbde2a5 // sdot v5.4s, v21.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V22.B16
+	WORD	$0x4f9deac6 // sdot v6.4s, v22.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V23.B16
+	WORD	$0x4fbdeae7 // sdot v7.4s, v23.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V16.B16
+	WORD	$0x4f9de208 // sdot v8.4s, v16.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V17.B16
+	WORD	$0x4fbde229 // sdot v9.4s, v17.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V18.B16
+	WORD	$0x4f9dea4a // sdot v10.4s, v18.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V19.B16
+	WORD	$0x4fbdea6b // sdot v11.4s, v19.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V20.B16
+	WORD	$0x4f9de28c // sdot v12.4s, v20.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V21.B16
+	WORD	$0x4fbde2ad // sdot v13.4s, v21.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V22.B16
+	WORD	$0x4f9deace // sdot v14.4s, v22.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V23.B16
+	WORD	$0x4fbdeaef // sdot v15.4s, v23.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V16.B16
+	WORD	$0x4f9de200 // sdot v0.4s, v16.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V17.B16
+	WORD	$0x4fbde221 // sdot v1.4s, v17.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V18.B16
+	WORD	$0x4f9dea42 // sdot v2.4s, v18.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V19.B16
+	WORD	$0x4fbdea63 // sdot v3.4s, v19.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V20.B16
+	WORD	$0x4f9de284 // sdot v4.4s, v20.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V21.B16
+	WORD	$0x4fbde2a5 // sdot v5.4s, v21.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V22.B16
+	WORD	$0x4f9deac6 // sdot v6.4s, v22.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V23.B16
+	WORD	$0x4fbdeae7 // sdot v7.4s, v23.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V16.B16
+	WORD	$0x4f9de208 // sdot v8.4s, v16.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V17.B16
+	WORD	$0x4fbde229 // sdot v9.4s, v17.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V18.B16
+	WORD	$0x4f9dea4a // sdot v10.4s, v18.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V19.B16
+	WORD	$0x4fbdea6b // sdot v11.4s, v19.16b, v29.4b[3]
+	VAND	V30.B16, V31.B16, V20.B16
+	WORD	$0x4f9de28c // sdot v12.4s, v20.16b, v29.4b[0]
+	VAND	V30.B16, V31.B16, V21.B16
+	WORD	$0x4fbde2ad // sdot v13.4s, v21.16b, v29.4b[1]
+	VAND	V30.B16, V31.B16, V22.B16
+	WORD	$0x4f9deace // sdot v14.4s, v22.16b, v29.4b[2]
+	VAND	V30.B16, V31.B16, V23.B16
+	WORD	$0x4fbdeaef // sdot v15.4s, v23.16b, v29.4b[3]
+	SUBS	$1, R0, R0
+	BNE	round
 	RET

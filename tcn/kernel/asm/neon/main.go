@@ -34,11 +34,13 @@ func main() {
 		w.product(q2, n)
 		w.product(q8, n)
 	}
+	w.product(q2, 8)
 	for _, s := range []shape{{1, 1}, {1, 3}, {2, 1}, {3, 1}} {
 		w.tile(s)
 	}
 	w.rows()
 	w.quantizedRows()
+	w.yardsticks()
 	declarations, err := format.Source([]byte(header + "\npackage kernel\n" + w.stubs.String()))
 	if err != nil {
 		log.Fatal(err)

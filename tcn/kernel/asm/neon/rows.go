@@ -13,8 +13,9 @@ type numbers struct {
 
 func (n numbers) read(from gp, k int, v vec) { n.move(from, k, v, true) }
 func (n numbers) write(v vec, to gp, k int)  { n.move(to, k, v, false) }
-func (n numbers) next(places ...gp)          { n.nextOf(1, places...) }
-func (n numbers) nextOf(k int, places ...gp) {
+
+// next moves places past k registers, or k single numbers.
+func (n numbers) next(k int, places ...gp) {
 	for _, p := range places {
 		n.advance(p, k*n.size)
 	}
@@ -75,7 +76,7 @@ func (w *writer) normalize() {
 			w.fmul(v, g, v)
 			move.write(v, r["out"], k)
 		}
-		move.nextOf(count, r["out"], r["x"], r["gain"])
+		move.next(count, r["out"], r["x"], r["gain"])
 	})
 }
 
@@ -93,7 +94,7 @@ func (w *writer) addScaled() {
 			w.addProduct(t, scale, v)
 			move.write(v, r["x"], k)
 		}
-		move.nextOf(count, r["x"], r["t"])
+		move.next(count, r["x"], r["t"])
 	})
 }
 
@@ -120,7 +121,7 @@ func (w *writer) roundBF16() {
 			w.op("VBIT", special.bytes(), v.bytes(), t.bytes()) // v where special
 			move.write(t, r["x"], k)
 		}
-		move.nextOf(count, r["x"])
+		move.next(count, r["x"])
 	})
 }
 
@@ -164,7 +165,7 @@ func (w *writer) conv() {
 		for k := range count {
 			move.write(vec(k), r["out"], k)
 		}
-		move.nextOf(count, r["out"], r["w"], offset)
+		move.next(count, r["out"], r["w"], offset)
 	})
 }
 
@@ -211,7 +212,7 @@ func (w *writer) gate() {
 			w.fmul(a, a+2, a)
 			move.write(a, r["y"], k)
 		}
-		move.nextOf(count, r["y"], r["a"], r["gates"])
+		move.next(count, r["y"], r["a"], r["gates"])
 	})
 }
 
