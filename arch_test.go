@@ -147,7 +147,7 @@ var importTable = []law{
 	{"bootstrap", []string{"node/p2p"},
 		cgo,
 		"a DHT peer and relay that owns nothing"},
-	{"cmd/zetagrid", []string{"tcn", "tcn/bench", "tcn/eval", "tcn/kernel", "tcn/modelfile", "tcn/modelfile/importer", "tcn/modelfile/standard", "tcn/plan", "tcn/quantize", "tcn/rack", "tcn/train", "tcn/train/vector", "node", "node/session", "node/api", "node/content", "node/p2p", "bootstrap", "cuda", "cuda/bench", "cuda/device", "cuda/driver"},
+	{"cmd/zetagrid", []string{"tcn", "tcn/bench", "tcn/eval", "tcn/kernel", "tcn/modelfile", "tcn/modelfile/importer", "tcn/modelfile/standard", "tcn/plan", "tcn/quantize", "tcn/rack", "tcn/train", "tcn/train/vector", "node", "node/session", "node/api", "node/content", "node/p2p", "bootstrap", "cuda", "cuda/bench", "cuda/device", "cuda/driver", "cuda/emulator"},
 		cgo,
 		"flags to config; nothing imports it"},
 	{"", nil, nil, "the root holds the tests of the house"},

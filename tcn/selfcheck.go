@@ -23,9 +23,25 @@ const (
 	GoldenDigestQ2 = "b33a499533a4e8861e894719d7abdae837fc11011302803311d5137204f721db"
 )
 
-// SelfCheck reports an [ErrDigest] unless b computes the golden digests. Every
-// backend runs it when it starts or returns after a failure: some milliseconds.
-func SelfCheck(b Backend) error { return selfCheck(b, nil) }
+// Composite is a Backend made of others.
+type Composite interface {
+	// Backends are the others. A small model may leave some of them nothing to do.
+	Backends() []Backend
+}
+
+// SelfCheck reports an [ErrDigest] unless b, and each Backend it is made of if it is
+// a [Composite], computes the golden digests. Every backend runs it when it starts or
+// returns after a failure: some milliseconds.
+func SelfCheck(b Backend) error {
+	if c, ok := b.(Composite); ok {
+		for _, one := range c.Backends() {
+			if err := SelfCheck(one); err != nil {
+				return err
+			}
+		}
+	}
+	return selfCheck(b, nil)
+}
 
 // SelfCheckCompute is [SelfCheck] of the CPU's backend with c, whose logits are
 // computed with c too: what a machine needs that embeds bytes and computes logits,

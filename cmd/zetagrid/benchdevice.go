@@ -73,7 +73,7 @@ func (c *benchDeviceCmd) Validate() error {
 // gpuNumber is the number of the GPU that a name is of.
 func gpuNumber(name string) (int, error) {
 	d, err := parseDevice(name)
-	if err == nil && !d.cuda {
+	if err == nil && d.kind != kindCUDA {
 		err = fmt.Errorf("%s is no GPU", d)
 	}
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"github.com/pbnjay/memory"
 
 	"github.com/zetagrid/zetagrid/cuda"
+	"github.com/zetagrid/zetagrid/cuda/device"
 	"github.com/zetagrid/zetagrid/cuda/driver"
+	"github.com/zetagrid/zetagrid/cuda/emulator"
 	"github.com/zetagrid/zetagrid/tcn/rack"
 )
 
@@ -26,6 +28,21 @@ func openCUDA(number, stages int) (rack.Device, error) {
 	if err != nil {
 		return rack.Device{}, err
 	}
+	return openStages(opened, stages)
+}
+
+// openEmulator is openCUDA of an emulated device.
+func openEmulator(stages int) (rack.Device, error) {
+	return openStages(emulator.New(emulator.Options{Memory: emulatedBytes}), stages)
+}
+
+// emulatedBytes is the memory of an emulated device: the model in the program and
+// some states fit, and the memory of the machine that stands for it is not felt.
+const emulatedBytes = 128 << 20
+
+// openStages readies a device whose memory is for stages stages, and closes it where
+// that cannot be.
+func openStages(opened device.Device, stages int) (rack.Device, error) {
 	weights, states := memoryFor(opened.Info().Free, stages)
 	options := cuda.Options{}
 	if stages > 1 {

@@ -19,23 +19,34 @@ const kernelVariable = "ZETAGRID_CPU"
 
 // deviceFlags choose what computes.
 type deviceFlags struct {
-	Device deviceList `default:"cpu" placeholder:"DEVICES" help:"What computes the blocks: cpu, cuda (the first GPU), cuda:1, or several with commas, which share the blocks: cuda:0,cuda:1. ZETAGRID_CPU=portable, avx2, avx512 or neon forces the processor's instruction level. The answer is the same. Default cpu."`
+	Device deviceList `default:"cpu" placeholder:"DEVICES" help:"What computes the blocks: cpu, cuda (the first GPU), cuda:1, or several with commas, which share the blocks: cuda:0,cuda:1; emulator tries a GPU's kernels without one, very slowly. ZETAGRID_CPU=portable, avx2, avx512 or neon forces the processor's instruction level. The answer is the same. Default cpu."`
 }
 
 // mostCUDA bounds the number of a CUDA device; a machine has 16 at most today.
 const mostCUDA = rack.MaxDevices - 1
 
-// deviceID is one device: the processor, or the CUDA device of a number.
+// deviceKind is what a device is.
+type deviceKind string
+
+const (
+	kindCPU  deviceKind = "cpu"
+	kindCUDA deviceKind = "cuda"
+	// kindEmulator is the GPU's stage on an emulated device, to try it without one: the
+	// same bytes, thousands of times slower.
+	kindEmulator deviceKind = "emulator"
+)
+
+// deviceID is one device; the number is a CUDA device's.
 type deviceID struct {
-	cuda   bool
+	kind   deviceKind
 	number int
 }
 
 func (d deviceID) String() string {
-	if !d.cuda {
-		return "cpu"
+	if d.kind != kindCUDA {
+		return string(d.kind)
 	}
-	return "cuda:" + strconv.Itoa(d.number)
+	return string(d.kind) + ":" + strconv.Itoa(d.number)
 }
 
 // deviceList is what --device names, in order; none is the processor.
@@ -70,23 +81,23 @@ func (l *deviceList) UnmarshalText(text []byte) error {
 func parseDevice(word string) (deviceID, error) {
 	kind, number, numbered := strings.Cut(word, ":")
 	switch {
-	case word == "cpu":
-		return deviceID{}, nil
-	case kind != "cuda":
-		return deviceID{}, fmt.Errorf("%q is no device; there are cpu, cuda, cuda:1 and so on, or several with commas", word)
+	case word == string(kindCPU) || word == string(kindEmulator):
+		return deviceID{kind: deviceKind(word)}, nil
+	case kind != string(kindCUDA):
+		return deviceID{}, fmt.Errorf("%q is no device; there are cpu, cuda, cuda:1 and so on, emulator, or several with commas", word)
 	case !numbered:
-		return deviceID{cuda: true}, nil
+		return deviceID{kind: kindCUDA}, nil
 	}
 	n, err := strconv.Atoi(number)
 	if err != nil || strconv.Itoa(n) != number || n < 0 || n > mostCUDA {
 		return deviceID{}, fmt.Errorf("%q is no device; the number must be 0 to %d", word, mostCUDA)
 	}
-	return deviceID{cuda: true, number: n}, nil
+	return deviceID{kindCUDA, n}, nil
 }
 
 // isProcessor reports whether the processor alone computes.
 func (l deviceList) isProcessor() bool {
-	return len(l.devices) == 0 || len(l.devices) == 1 && !l.devices[0].cuda
+	return len(l.devices) == 0 || len(l.devices) == 1 && l.devices[0].kind == kindCPU
 }
 
 // onlyProcessor refuses other devices, for commands that could not use them.
@@ -128,15 +139,18 @@ func (f deviceFlags) opener(c *tcn.Compute, stages int) (node.OpenDevice, error)
 	if f.Device.isProcessor() {
 		return nil, nil
 	}
-	if slices.ContainsFunc(f.Device.devices, func(d deviceID) bool { return d.cuda }) {
+	if slices.ContainsFunc(f.Device.devices, func(d deviceID) bool { return d.kind == kindCUDA }) {
 		if err := builtForCUDA(); err != nil {
 			return nil, err
 		}
 	}
 	return func() (tcn.Backend, error) {
 		return openDevices(f.Device.devices, func(d deviceID) (rack.Device, error) {
-			if d.cuda {
+			switch d.kind {
+			case kindCUDA:
 				return openCUDA(d.number, stages)
+			case kindEmulator:
+				return openEmulator(stages)
 			}
 			weights, states := memoryOfProcessor(stages)
 			return rack.Device{Backend: tcn.NewCPU(c), Weights: weights, States: states}, nil

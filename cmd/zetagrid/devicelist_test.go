@@ -23,6 +23,9 @@ func TestDeviceList(t *testing.T) {
 		{"cuda:63", "cuda:63", false},
 		{"cuda:1,cuda:0", "cuda:1,cuda:0", false},
 		{"cuda:0,cpu", "cuda:0,cpu", false},
+		{"emulator", "emulator", false},
+		{"cpu,emulator", "cpu,emulator", false},
+		{"emulator:0", `"emulator:0" is no device`, false},
 		{"", `"" is no device`, false},
 		{"gpu", `"gpu" is no device; there are cpu, cuda, cuda:1`, false},
 		{"CUDA", "no device", false},
@@ -62,7 +65,7 @@ func FuzzDeviceList(f *testing.F) {
 		if err := again.UnmarshalText([]byte(l.String())); err != nil || again.String() != l.String() {
 			t.Errorf("%q reads as %q, that as %q (%v)", text, l, again, err)
 		}
-		if n := len(l.devices); n < 1 || n > mostCUDA+2 {
+		if n := len(l.devices); n < 1 || n > mostCUDA+3 {
 			t.Errorf("%q names %d devices", text, n)
 		}
 	})

@@ -14,7 +14,6 @@ type bitset []uint64
 
 func (b bitset) has(i int32) bool { return b[i>>6]>>(i&63)&1 != 0 }
 func (b bitset) set(i int32)      { b[i>>6] |= 1 << (i & 63) }
-func (b bitset) unset(i int32)    { b[i>>6] &^= 1 << (i & 63) }
 
 // straight is instructions that are always run in a row, and what is alive at
 // their ends.

@@ -26,7 +26,8 @@ type Device struct {
 	Weights, States int64
 }
 
-// rack is the backend. It implements [tcn.Memory] and [io.Closer].
+// rack is the backend. It implements [tcn.Memory], [tcn.Composite]
+// and [io.Closer].
 type rack struct {
 	devices []Device // Weights and States as they count; States 0: not known
 	known   bool     // somebody said how much memory there is
@@ -72,6 +73,15 @@ func (r *rack) Name() string {
 		names[i] = d.Backend.Name()
 	}
 	return strings.Join(names, " + ")
+}
+
+// Backends implements [tcn.Composite].
+func (r *rack) Backends() []tcn.Backend {
+	backends := make([]tcn.Backend, len(r.devices))
+	for i, d := range r.devices {
+		backends[i] = d.Backend
+	}
+	return backends
 }
 
 // Close closes every device that can be closed. Its stages must be closed.

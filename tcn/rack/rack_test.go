@@ -307,6 +307,29 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// broken is a device that loads nothing.
+type broken struct{ tcn.Backend }
+
+var errBroken = errors.New("broken")
+
+func (broken) Load(tcn.Config, tcn.Range, []*tcn.Block) (tcn.Stage, error) { return nil, errBroken }
+
+// TestSelfCheckOfEveryDevice: a device is checked though the models of the check are
+// too small to leave it a block.
+func TestSelfCheckOfEveryDevice(t *testing.T) {
+	large := rack.Device{Backend: tcn.NewCPU(nil), Weights: 1 << 40}
+	b := newRack(t, large, rack.Device{Backend: broken{tcn.NewCPU(nil)}, Weights: 1})
+	if _, err := tcn.Digest(b); err != nil {
+		t.Fatalf("the small device got a block: %v", err)
+	}
+	if err := tcn.SelfCheck(b); !errors.Is(err, errBroken) {
+		t.Errorf("self-check: %v, want %v", err, errBroken)
+	}
+	if err := tcn.SelfCheck(newRack(t, large, large)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	cpu := tcn.NewCPU(nil)
 	many := make([]rack.Device, rack.MaxDevices+1)
