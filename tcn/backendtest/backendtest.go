@@ -43,27 +43,30 @@ func Run(t *testing.T, b tcn.Backend) {
 		}
 	})
 	for _, c := range Cases() {
-		t.Run(c.Name, func(t *testing.T) {
-			m := c.Model()
-			for _, law := range []struct {
-				name  string
-				check func(*testing.T, tcn.Backend, Case, *Model)
-			}{
-				{"naive", naive},
-				{"chunks", chunks},
-				{"batch mates", batchMates},
-				{"splits", splits},
-				{"truncate", truncate},
-				{"history", history},
-				{"steady", steady},
-				{"skipped", skipped},
-				{"refused loads", refusedLoads},
-				{"refused works", refusedWorks},
-				{"digest", digest},
-			} {
-				t.Run(law.name, func(t *testing.T) { law.check(t, b, c, m) })
-			}
-		})
+		t.Run(c.Name, func(t *testing.T) { RunCase(t, b, c) })
+	}
+}
+
+// RunCase runs the suite on one case.
+func RunCase(t *testing.T, b tcn.Backend, c Case) {
+	m := c.Model()
+	for _, law := range []struct {
+		name  string
+		check func(*testing.T, tcn.Backend, Case, *Model)
+	}{
+		{"naive", naive},
+		{"chunks", chunks},
+		{"batch mates", batchMates},
+		{"splits", splits},
+		{"truncate", truncate},
+		{"history", history},
+		{"steady", steady},
+		{"skipped", skipped},
+		{"refused loads", refusedLoads},
+		{"refused works", refusedWorks},
+		{"digest", digest},
+	} {
+		t.Run(law.name, func(t *testing.T) { law.check(t, b, c, m) })
 	}
 }
 
