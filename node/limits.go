@@ -74,6 +74,9 @@ const (
 	// shutdownGrace is how long Close waits for answers under way.
 	shutdownGrace = 3 * time.Second
 
+	// farewellTime is how long Close waits for the neighbours to know.
+	farewellTime = 500 * time.Millisecond
+
 	// lostGrace is how long the reason for a broken stream may take to arrive on
 	// another one.
 	lostGrace = 500 * time.Millisecond

@@ -324,6 +324,9 @@ func (n *Node) shutDown() error {
 	var errs []error
 	if n.member != nil {
 		n.member.Do(shardmap.Drain{}) // so that nobody routes here any more
+		ctx, cancel := context.WithTimeout(context.Background(), farewellTime)
+		n.member.Tell(ctx)
+		cancel()
 	}
 	if n.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)

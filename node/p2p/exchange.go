@@ -31,7 +31,8 @@ var ErrExchange = errors.New("bad exchange of claims")
 //
 // Peer records are signed addresses of some of the sender's peers in the grid.
 
-// openExchange runs an exchange with p.
+// openExchange runs an exchange with p. Without an error p has taken all that it
+// lacked.
 func (m *Membership) openExchange(ctx context.Context, p peer.ID) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, ExchangeTime)
 	defer cancel()
@@ -63,6 +64,13 @@ func (m *Membership) openExchange(ctx context.Context, p peer.ID) (err error) {
 	}
 	if err := m.answer(s, digest); err != nil {
 		return err
+	}
+	if err := s.CloseWrite(); err != nil {
+		return err
+	}
+	// The other end closes once it has taken everything, and resets otherwise.
+	if n, err := s.Read(make([]byte, 1)); err != io.EOF {
+		return fmt.Errorf("%w: %d bytes after the last message: %w", ErrExchange, n, err)
 	}
 	return s.Close()
 }

@@ -164,8 +164,8 @@ func (m *Membership) start() error {
 	return nil
 }
 
-// Close leaves the grid without a word: whoever is to be told is told by Drain
-// before. It waits for everything Join started.
+// Close leaves the grid without a word: whoever is to be told is told by Drain and
+// [Membership.Tell] before. It waits for everything Join started.
 func (m *Membership) Close() error { return m.close() }
 
 func (m *Membership) shutDown() error {

@@ -175,6 +175,25 @@ func TestClaimsTravel(t *testing.T) {
 	t.Logf("new blocks are routable after %v", time.Since(begun).Round(time.Millisecond))
 }
 
+// Who was told has the claim, without waiting for gossip.
+func TestTell(t *testing.T) {
+	a := startHost(t, Options{})
+	b := startHost(t, Options{Bootstrap: a.Addrs()})
+	ma := join(t, a, shardmap.Range{Lo: 0, Hi: 6})
+	mb := join(t, b)
+	awaitRoute(t, mb, []shardmap.Hop{{Node: NodeOf(a.ID()), Range: shardmap.Range{Lo: 0, Hi: 6}}})
+	ma.Do(shardmap.Drain{})
+	ma.Tell(t.Context())
+	for _, seen := range mb.View() {
+		if seen.Claim.Node == NodeOf(a.ID()) && seen.Claim.State != shardmap.Draining {
+			t.Errorf("the other is still %v", seen.Claim.State)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	ma.Tell(ended) // does not wait
+}
+
 // Effects of the node's own ranges reach the daemon, and the channel ends.
 func TestEffects(t *testing.T) {
 	h := startHost(t, Options{})

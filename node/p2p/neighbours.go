@@ -77,6 +77,25 @@ func (m *Membership) notice(e any) {
 	}
 }
 
+// tellAtOnce is how many neighbours are told something at a time.
+const tellAtOnce = 32
+
+// Tell hands the neighbours this node's latest claim, and returns when all of them
+// have it or ctx has ended: gossip alone may be lost with a host that closes.
+func (m *Membership) Tell(ctx context.Context) {
+	var told errgroup.Group
+	told.SetLimit(tellAtOnce)
+	for _, p := range m.connectedGridPeers() {
+		told.Go(func() error {
+			if err := m.openExchange(ctx, p); err != nil {
+				m.log.Debug("not told", "peer", p, "error", err)
+			}
+			return nil
+		})
+	}
+	_ = told.Wait() // there are no errors
+}
+
 // greet compares maps with a new neighbour and measures the way to it.
 func (m *Membership) greet(p peer.ID) {
 	m.host.host.ConnManager().TagPeer(p, gridTag, gridWeight)
