@@ -4,7 +4,8 @@
 #
 #   bash cuda/bench.sh                       everything
 #   bash cuda/bench.sh checks decode         only these parts
-#   bash cuda/bench.sh --build               only the programs, into .cuda/bin
+#   bash cuda/bench.sh --build               only the programs, into .cuda/bin, and
+#                                            packed as .cuda/bench.tar.gz
 #   bash cuda/bench.sh decode -- --d-model 8192 --d-ff 32768
 #                                            flags for zetagrid bench device
 #
@@ -15,9 +16,9 @@
 #   --device N        which GPU, 0 by default
 #   --out DIR         for table.md, figures.json and checks.log; $OUT or dist/gpu
 #
-# Where Go is missing it uses the programs that --build left in .cuda/bin, made
-# elsewhere. Exit status: 0, or 1 if a check or the device failed. A goal that was
-# missed is printed as missed, and no failure.
+# Where Go is missing it uses the programs that --build left in .cuda/bin or
+# .cuda/bench.tar.gz, made elsewhere. Exit status: 0, or 1 if a check or the device
+# failed. A goal that was missed is printed as missed, and no failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
@@ -54,6 +55,7 @@ done
 [ ${#parts[@]} -gt 0 ] || parts=("${all[@]}")
 
 readonly programs=(zetagrid kernels.test cuda.test)
+readonly packed="$PWD/.cuda/bench.tar.gz" # them, a third as large
 
 # build makes the programs, for any machine with the same C library or a newer
 # one.
@@ -70,7 +72,8 @@ build() {
 
 if $build_only; then
 	build
-	(cd "$bin" && ls -l "${programs[@]}")
+	tar -C "$bin" -czf "$packed" "${programs[@]}"
+	(cd "$bin" && ls -l "${programs[@]}" "$packed")
 	exit 0
 fi
 
@@ -87,6 +90,10 @@ say() { echo "bench: $*" >&2; }
 if command -v go >/dev/null; then
 	say "building"
 	build >>"$log" 2>&1 || say "the build failed, see $log"
+fi
+if [ -e "$packed" ] && ! [ -x "$bin/zetagrid" ]; then
+	mkdir -p "$bin"
+	tar -C "$bin" -xzf "$packed"
 fi
 for program in "${programs[@]}"; do
 	[ -x "$bin/$program" ] || { say "no $bin/$program: make it with --build where Go is" && exit 1; }
