@@ -56,13 +56,11 @@ func (s *state) Bytes() int64 { return s.bytes }
 // row needs, counted from the highest position the state ever reached: rows
 // written past a truncation have taken the places of the oldest.
 func (s *state) Truncate(position int) error {
-	switch {
-	case s.closed:
+	if s.closed {
 		return fmt.Errorf("%w: state", tcn.ErrClosed)
-	case position > s.position || position < s.start:
-		return fmt.Errorf("%w: truncate to %d, state holds [%d, %d)", tcn.ErrPosition, position, s.start, s.position)
-	case position < s.highest-tcn.DraftRows:
-		return fmt.Errorf("%w: truncate to %d, more than %d rows below %d", tcn.ErrPosition, position, tcn.DraftRows, s.highest)
+	}
+	if err := tcn.CheckTruncate(position, s.start, s.position, s.highest); err != nil {
+		return err
 	}
 	s.position = position
 	return nil

@@ -3,7 +3,6 @@ package cuda
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/zetagrid/zetagrid/tcn"
 )
@@ -57,11 +56,9 @@ func (s *stage) forget(queue []*tcn.Work) {
 	}
 }
 
-// admit checks a Work before anything of its state is touched, in the order and the
-// words of the CPU's stage.
+// admit checks a Work before anything of its state is touched.
 func (s *stage) admit(w *tcn.Work) error {
 	state, ok := w.State.(*state)
-	rows, d := &w.Rows, s.config.DModel
 	switch {
 	case !ok || state == nil || state.stage != s:
 		return fmt.Errorf("%w: no state of this stage", tcn.ErrShape)
@@ -71,26 +68,11 @@ func (s *stage) admit(w *tcn.Work) error {
 		return state.failure
 	case state.step == s.steps:
 		return fmt.Errorf("%w: state has a Work in this Step already", tcn.ErrPosition)
-	case rows.Position != state.position:
-		return fmt.Errorf("%w: rows begin at %d, state stands at %d", tcn.ErrPosition, rows.Position, state.position)
-	case rows.Count < 1 || len(rows.Data)/d != rows.Count || len(rows.Data)%d != 0:
-		return fmt.Errorf("%w: %d numbers for %d rows of %d", tcn.ErrShape, len(rows.Data), rows.Count, d)
-	case rows.Position > math.MaxInt-rows.Count:
-		return fmt.Errorf("%w: rows end past the last position", tcn.ErrPosition)
-	case !s.backend.hands.allFinite(rows.Data):
-		return fmt.Errorf("%w: input rows", tcn.ErrNotFinite)
 	}
-	if w.Variant != state.variant || w.Variant == nil { // a Variant is immutable: once is enough
-		if err := w.Variant.Validate(s.config); err != nil {
-			return fmt.Errorf("%w: variant: %w", tcn.ErrShape, err)
-		}
-		if !w.Variant.Range.Contains(state.sub) {
-			return fmt.Errorf("%w: variant of [%d, %d) for a state of [%d, %d)",
-				tcn.ErrShape, w.Variant.Range.Lo, w.Variant.Range.Hi, state.sub.Lo, state.sub.Hi)
-		}
-		state.variant = w.Variant
+	if err := w.Check(s.config, state.sub, state.position, state.variant, s.backend.hands.allFinite); err != nil {
+		return err
 	}
-	state.step = s.steps
+	state.variant, state.step = w.Variant, s.steps
 	return nil
 }
 

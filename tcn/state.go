@@ -109,15 +109,26 @@ func (s *cpuState) Bytes() int64 {
 // row needs, counted from the highest position the state ever reached: rows
 // written past a truncation have taken the places of the oldest.
 func (s *cpuState) Truncate(position int) error {
-	switch {
-	case s.closed:
+	if s.closed {
 		return fmt.Errorf("%w: state", ErrClosed)
-	case position > s.position || position < s.start:
-		return fmt.Errorf("%w: truncate to %d, state holds [%d, %d)", ErrPosition, position, s.start, s.position)
-	case position < s.highest-DraftRows:
-		return fmt.Errorf("%w: truncate to %d, more than %d rows below %d", ErrPosition, position, DraftRows, s.highest)
+	}
+	if err := CheckTruncate(position, s.start, s.position, s.highest); err != nil {
+		return err
 	}
 	s.position = position
+	return nil
+}
+
+// CheckTruncate reports what is wrong with truncating, to a position, a state that
+// began at start, stands at now and has been as far as highest, for backends to call.
+// Errors: ErrPosition.
+func CheckTruncate(position, start, now, highest int) error {
+	if position > now || position < start {
+		return fmt.Errorf("%w: truncate to %d, state holds [%d, %d)", ErrPosition, position, start, now)
+	}
+	if position < highest-DraftRows {
+		return fmt.Errorf("%w: truncate to %d, more than %d rows below %d", ErrPosition, position, DraftRows, highest)
+	}
 	return nil
 }
 

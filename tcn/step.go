@@ -85,7 +85,7 @@ func (s *cpuStage) admit(w *Work) error {
 	case state.step == s.steps:
 		return fmt.Errorf("%w: state has a Work in this Step already", ErrPosition)
 	}
-	if err := w.Check(s.config, state.sub, state.position, state.variant); err != nil {
+	if err := w.Check(s.config, state.sub, state.position, state.variant, s.kernels.Finite); err != nil {
 		return err
 	}
 	state.variant, state.step = w.Variant, s.steps
@@ -96,8 +96,12 @@ func (s *cpuStage) admit(w *Work) error {
 // at position, for backends to call before they touch anything: its rows must
 // begin there, have their shape and be finite, its Variant must be valid and cover
 // sub. A Variant is immutable, so known, one that passed before, is not looked at
-// again. Errors: ErrPosition, ErrShape, ErrNotFinite.
-func (w *Work) Check(c Config, sub Range, position int, known *Variant) error {
+// again. allFinite reports whether no number is an infinity or not a number; nil is
+// plain Go. Errors: ErrPosition, ErrShape, ErrNotFinite.
+func (w *Work) Check(c Config, sub Range, position int, known *Variant, allFinite func([]float32) bool) error {
+	if allFinite == nil {
+		allFinite = finite
+	}
 	rows := &w.Rows
 	if rows.Position != position {
 		return fmt.Errorf("%w: rows begin at %d, state stands at %d", ErrPosition, rows.Position, position)
@@ -108,7 +112,7 @@ func (w *Work) Check(c Config, sub Range, position int, known *Variant) error {
 		return fmt.Errorf("%w: %d numbers for %d rows of %d", ErrShape, len(rows.Data), rows.Count, c.DModel)
 	case rows.Position > math.MaxInt-rows.Count:
 		return fmt.Errorf("%w: rows end past the last position", ErrPosition)
-	case !finite(rows.Data):
+	case !allFinite(rows.Data):
 		return fmt.Errorf("%w: input rows", ErrNotFinite)
 	}
 	if w.Variant == known && known != nil {

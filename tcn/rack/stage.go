@@ -144,7 +144,7 @@ func (s *stage) admit(w *tcn.Work) error {
 	case of.step == s.steps:
 		return fmt.Errorf("%w: state has a Work in this Step already", tcn.ErrPosition)
 	}
-	if err := w.Check(s.config, of.sub, of.position, of.variant); err != nil {
+	if err := w.Check(s.config, of.sub, of.position, of.variant, nil); err != nil {
 		return err
 	}
 	of.variant, of.step = w.Variant, s.steps

@@ -45,13 +45,11 @@ func (s *state) Bytes() int64 {
 // Truncate implements [tcn.State]. The states of all devices have been where this
 // one has, so all of them can go back or none.
 func (s *state) Truncate(position int) error {
-	switch {
-	case s.closed:
+	if s.closed {
 		return fmt.Errorf("%w: state", tcn.ErrClosed)
-	case position > s.position || position < s.start:
-		return fmt.Errorf("%w: truncate to %d, state holds [%d, %d)", tcn.ErrPosition, position, s.start, s.position)
-	case position < s.highest-tcn.DraftRows:
-		return fmt.Errorf("%w: truncate to %d, more than %d rows below %d", tcn.ErrPosition, position, tcn.DraftRows, s.highest)
+	}
+	if err := tcn.CheckTruncate(position, s.start, s.position, s.highest); err != nil {
+		return err
 	}
 	if s.failure == nil {
 		for i, one := range s.states {
