@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 )
 
@@ -142,11 +143,27 @@ func (s *Store) bring(ctx context.Context, c cid.Cid, f *flight) error {
 	}
 	// The tree is small and takes no slot: whoever promises a file that nobody
 	// has keeps none from being fetched.
-	l, err := readLayout(ctx, c, f.maxBytes, peers.GetBlock)
+	l, err := readLayout(ctx, c, f.maxBytes, insist(peers.GetBlock))
 	if err != nil {
 		return err
 	}
 	return s.inTurn(ctx, l, peers.GetBlock, f.report)
+}
+
+// insist is get that asks again for a block that does not come: what was asked for
+// once, canceled and asked for again may be lost on the way to a peer.
+func insist(get getBlock) getBlock {
+	return func(ctx context.Context, c cid.Cid) (blocks.Block, error) {
+		for {
+			turn, end := context.WithTimeout(ctx, idleTime)
+			block, err := get(turn, c)
+			again := err != nil && turn.Err() != nil && ctx.Err() == nil
+			end()
+			if !again {
+				return block, err
+			}
+		}
+	}
 }
 
 // inTurn downloads the file of l in a slot, which it gives to others for a while
