@@ -23,7 +23,7 @@ var emptyFile = cid.MustParse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjev
 func (s *Store) fetchLeaf(ctx context.Context, c cid.Cid, f *flight, peers exchange.Fetcher) error {
 	var data []byte
 	if c != emptyFile {
-		block, err := peers.GetBlock(ctx, c)
+		block, err := insist(peers.GetBlock)(ctx, c)
 		if err != nil {
 			return err
 		}
