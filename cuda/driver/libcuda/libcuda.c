@@ -3,10 +3,15 @@
 // variable. Until zetagrid_cuda_start has found libcuda.so.1, and for functions
 // that it lacks, the variables hold functions that only return an error.
 //
+// All of it is hidden: a program's own functions come before a library's, so if they
+// were seen outside, the driver's calls of itself could end up here.
+//
 // Jumping, not calling, hands on arguments of any number and type untouched, so
 // nothing is needed here but names: symbols.h has those that the program asks for.
 #include <dlfcn.h>
 #include <stddef.h>
+
+#define HIDDEN __attribute__((visibility("hidden")))
 
 enum { success = 0, stub_library = 34, not_found = 500 }; // of CUresult
 
@@ -22,8 +27,8 @@ static int too_old(void) { return not_found; }
 #endif
 
 #define SYMBOL(name) \
-	__attribute__((visibility("hidden"))) void *zetagrid_at_##name = (void *)without_driver; \
-	__asm__(".pushsection .text\n.balign 16\n.globl " #name "\n.type " #name ", %function\n" #name ":\n\t" JUMP(name) \
+	HIDDEN void *zetagrid_at_##name = (void *)without_driver; \
+	__asm__(".pushsection .text\n.balign 16\n.globl " #name "\n.hidden " #name "\n.type " #name ", %function\n" #name ":\n\t" JUMP(name) \
 	        ".size " #name ", .-" #name "\n.popsection\n");
 #include "symbols.h"
 #undef SYMBOL
@@ -39,14 +44,14 @@ static const struct {
 
 // cuInit does nothing: package cu calls it when the program starts, and ends the
 // program where it fails. zetagrid_cuda_start calls the driver's.
-int cuInit(unsigned flags) {
+HIDDEN int cuInit(unsigned flags) {
 	(void)flags;
 	return success;
 }
 
 // zetagrid_cuda_start loads the driver and initializes it. It returns a CUresult;
 // *why says which file could not be loaded, or is NULL.
-int zetagrid_cuda_start(const char **why) {
+HIDDEN int zetagrid_cuda_start(const char **why) {
 	*why = NULL;
 	void *library = dlopen("libcuda.so.1", RTLD_NOW);
 	if (!library) {
