@@ -7,6 +7,7 @@ package driver
 #include <cuda.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 // Of libcuda.a; see libcuda/libcuda.c.
 int zetagrid_cuda_start(const char **why);
@@ -41,6 +42,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -145,5 +147,9 @@ func queryStream(s cu.Stream) error { return of(C.cuStreamQuery(native(s))) }
 
 // cu.Event is a struct of the driver's handle alone.
 func queryEvent(e cu.Event) error { return of(C.cuEventQuery(*(*C.CUevent)(unsafe.Pointer(&e)))) }
+
+// rest lets a short time pass, less than a second. A timer of Go's, where nothing else
+// runs, is a millisecond late; the system's less than a tenth of that. A signal ends it.
+func rest(d time.Duration) { C.usleep(C.useconds_t(d.Microseconds())) }
 
 func native(s cu.Stream) C.CUstream { return C.CUstream(unsafe.Pointer(s.C())) }

@@ -93,7 +93,7 @@ func (g *gpu) poll(limit time.Duration, doing string, query func() error) error 
 			return g.fail(&device.Error{Kind: device.ErrHung, Doing: doing}, doing)
 		}
 		if p := pause(waited); p > 0 {
-			time.Sleep(min(p, limit-waited))
+			rest(min(p, limit-waited))
 		}
 	}
 }
