@@ -77,6 +77,7 @@ func (m *Membership) openExchange(ctx context.Context, p peer.ID) (err error) {
 
 // serveExchange is the other end.
 func (m *Membership) serveExchange(s network.Stream) {
+	m.belongs(s.Conn().RemotePeer()) // identify may bring its protocols later
 	if err := m.answerExchange(s); err != nil {
 		m.log.Debug("exchange refused", "peer", s.Conn().RemotePeer(), "error", err)
 		_ = s.Reset()
@@ -109,7 +110,8 @@ func reserve(s network.Stream) (release func(), err error) {
 	if err := s.Scope().SetService(exchangeService); err != nil {
 		return nil, err
 	}
-	if err := s.Scope().ReserveMemory(ExchangeMemory, network.ReservationPriorityMedium); err != nil {
+	// Always: at less, the memory would be gone before the streams.
+	if err := s.Scope().ReserveMemory(ExchangeMemory, network.ReservationPriorityAlways); err != nil {
 		return nil, err
 	}
 	if err := s.SetDeadline(time.Now().Add(ExchangeTime)); err != nil {

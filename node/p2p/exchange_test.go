@@ -116,6 +116,29 @@ func TestHostileExchange(t *testing.T) {
 	}
 }
 
+// As many exchanges as a peer may have fit the memory they reserve; one more is
+// refused.
+func TestExchangesAtOnce(t *testing.T) {
+	a := startHost(t, Options{})
+	b := startHost(t, Options{Bootstrap: a.Addrs()})
+	awaitConnected(t, b, a.ID())
+	m := join(t, a)
+	for i := range ExchangeStreamsPerPeer + 1 {
+		s, err := b.Host().NewStream(t.Context(), a.ID(), m.protocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.Reset() }()
+		if err := m.offer(s); err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Read(make([]byte, 1)) // the answer; what it asks for is never sent
+		if i < ExchangeStreamsPerPeer && err != nil || i == ExchangeStreamsPerPeer && !errors.Is(err, network.ErrReset) {
+			t.Errorf("exchange %d of %d: %v", i+1, ExchangeStreamsPerPeer, err)
+		}
+	}
+}
+
 // A neighbour may hand on claims of this Genome only.
 func TestForeignEntry(t *testing.T) {
 	m := join(t, startHost(t, Options{}))

@@ -35,7 +35,9 @@ func startHost(t testing.TB, o Options) *Host {
 	if o.Listen == nil {
 		o.Listen = loopback
 	}
-	o.Logger = slog.New(slog.DiscardHandler)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	o.dialable = manet.IsIPLoopback
 	h, err := New(t.Context(), o)
 	if err != nil {

@@ -3,11 +3,14 @@ package p2p
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/multiformats/go-multihash"
 
 	"github.com/zetagrid/zetagrid/shardmap"
@@ -192,6 +195,61 @@ func TestTell(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	ma.Tell(ended) // does not wait
+}
+
+// logged calls itself for each line of a log.
+type logged func(message string)
+
+func (logged) Enabled(context.Context, slog.Level) bool        { return true }
+func (l logged) Handle(_ context.Context, r slog.Record) error { l(r.Message); return nil }
+func (l logged) WithAttrs([]slog.Attr) slog.Handler            { return l }
+func (l logged) WithGroup(string) slog.Handler                 { return l }
+
+// Who has no room for an exchange now is told when it has.
+func TestTellTheBusy(t *testing.T) {
+	busy := make(chan struct{}, 1)
+	a := startHost(t, Options{Logger: slog.New(logged(func(message string) {
+		if message == "not told yet" {
+			signal(busy)
+		}
+	}))})
+	b := startHost(t, Options{Bootstrap: a.Addrs()})
+	ma := join(t, a, shardmap.Range{Lo: 0, Hi: 6})
+	mb := join(t, b)
+	awaitRoute(t, mb, []shardmap.Hop{{Node: NodeOf(a.ID()), Range: shardmap.Range{Lo: 0, Hi: 6}}})
+	var taken []network.Stream
+	for len(taken) < ExchangeStreamsPerPeer {
+		s, err := a.Host().NewStream(t.Context(), b.ID(), ma.protocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Scope().SetService(exchangeService) != nil {
+			_ = s.Reset() // an exchange of its own is under way
+			continue
+		}
+		taken = append(taken, s)
+	}
+	ma.Do(shardmap.Drain{})
+	var told sync.WaitGroup
+	told.Go(func() { ma.Tell(t.Context()) })
+	<-busy
+	for _, s := range taken {
+		_ = s.Reset()
+	}
+	told.Wait()
+	if claim := claimOf(mb, a); claim.State != shardmap.Draining {
+		t.Errorf("the other is still %v", claim.State)
+	}
+}
+
+// claimOf is what m knows of a host.
+func claimOf(m *Membership, h *Host) shardmap.Claim {
+	for _, seen := range m.View() {
+		if seen.Claim.Node == NodeOf(h.ID()) {
+			return seen.Claim
+		}
+	}
+	return shardmap.Claim{}
 }
 
 // Effects of the node's own ranges reach the daemon, and the channel ends.

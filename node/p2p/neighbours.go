@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -26,8 +27,7 @@ const (
 	measureEvery = 5 * time.Second
 	pingTime     = 2 * time.Second
 	pingsAtOnce  = 8
-	// gridTag and gridWeight keep neighbours of the grid when connections are trimmed.
-	gridTag    = "grid"
+	// gridWeight keeps neighbours of the grid when connections are trimmed.
 	gridWeight = 50
 )
 
@@ -70,6 +70,9 @@ func (m *Membership) notice(e any) {
 		if slices.Contains(e.Added, m.protocol) {
 			m.greet(e.Peer)
 		}
+		if slices.Contains(e.Removed, m.protocol) {
+			m.host.host.ConnManager().UntagPeer(e.Peer, string(m.protocol))
+		}
 	case event.EvtPeerConnectednessChanged:
 		if e.Connectedness == network.NotConnected {
 			m.Do(shardmap.Gone{Node: NodeOf(e.Peer)})
@@ -81,13 +84,23 @@ func (m *Membership) notice(e any) {
 const tellAtOnce = 32
 
 // Tell hands the neighbours this node's latest claim, and returns when all of them
-// have it or ctx has ended: gossip alone may be lost with a host that closes.
+// have it, are gone, or ctx has ended: gossip alone may be lost with a host that
+// closes. Whoever is too busy is told again.
 func (m *Membership) Tell(ctx context.Context) {
 	var told errgroup.Group
 	told.SetLimit(tellAtOnce)
 	for _, p := range m.connectedGridPeers() {
 		told.Go(func() error {
-			if err := m.openExchange(ctx, p); err != nil {
+			_, err := backoff.Retry(ctx, func() (struct{}, error) {
+				err := m.openExchange(ctx, p)
+				if m.host.host.Network().Connectedness(p) == network.NotConnected {
+					err = nil // nobody is left to be told
+				}
+				return struct{}{}, err
+			}, backoff.WithBackOff(tellAgain()), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, _ time.Duration) {
+				m.log.Debug("not told yet", "peer", p, "error", err)
+			}))
+			if err != nil {
 				m.log.Debug("not told", "peer", p, "error", err)
 			}
 			return nil
@@ -96,9 +109,22 @@ func (m *Membership) Tell(ctx context.Context) {
 	_ = told.Wait() // there are no errors
 }
 
+// tellAgain is how long to wait for a busy neighbour: exchanges take milliseconds.
+func tellAgain() backoff.BackOff {
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval = 10 * time.Millisecond
+	return pauses
+}
+
+// belongs marks a connected peer as one of this grid, whatever it has said of
+// itself so far.
+func (m *Membership) belongs(p peer.ID) {
+	m.host.host.ConnManager().TagPeer(p, string(m.protocol), gridWeight)
+}
+
 // greet compares maps with a new neighbour and measures the way to it.
 func (m *Membership) greet(p peer.ID) {
-	m.host.host.ConnManager().TagPeer(p, gridTag, gridWeight)
+	m.belongs(p)
 	m.wait.Go(func() {
 		if err := m.openExchange(m.ctx, p); err != nil {
 			m.log.Debug("no exchange with a new neighbour", "error", err)
@@ -143,11 +169,13 @@ func (m *Membership) ping(p peer.ID) {
 	m.Do(shardmap.Measured{Node: NodeOf(p), RoundTripMicros: max(1, result.RTT.Microseconds())})
 }
 
-// connectedGridPeers are the connected peers that joined this grid too.
+// connectedGridPeers are the connected peers that joined this grid too: they say
+// that they speak its protocol, or have spoken it.
 func (m *Membership) connectedGridPeers() []peer.ID {
 	h := m.host.host
 	return slices.DeleteFunc(h.Network().Peers(), func(p peer.ID) bool {
-		return !speaks(m.host, p, m.protocol)
+		tags := h.ConnManager().GetTagInfo(p)
+		return (tags == nil || tags.Tags[string(m.protocol)] == 0) && !speaks(m.host, p, m.protocol)
 	})
 }
 
