@@ -2,7 +2,7 @@
 #include "args.h"
 #include "exact.h"
 
-#define WARPS 32
+#define WARPS 32                    // at most
 #define HELD 16                     // numbers of a lane
 #define PIECE (32 * HELD)           // columns of a warp: half of a chunk
 #define WAVE (WARPS * PIECE)        // columns that the block holds at a time
@@ -206,12 +206,18 @@ template <typename Do> __device__ static inline float sum_of_squares(Held *held,
 	return sum;
 }
 
+// of_warps is what each warp of the block left, to a lane each; 0 to those past the last.
+template <typename Number> __device__ static inline Number of_warps(const Number *left) {
+	int lane = threadIdx.x % 32;
+	return lane < blockDim.x / 32 ? left[lane] : 0;
+}
+
 // block_max is the largest of all threads' values. Between two calls lies a barrier.
 __device__ static inline u32 block_max(u32 v, Room *room) {
 	v = __reduce_max_sync(~0u, v);
 	if (threadIdx.x % 32 == 0) room->largest[threadIdx.x / 32] = v;
 	__syncthreads();
-	return __reduce_max_sync(~0u, room->largest[threadIdx.x % 32]);
+	return __reduce_max_sync(~0u, of_warps(room->largest));
 }
 
 // convert writes a warp's columns as int8 and returns the lane's part of their sum.
@@ -256,7 +262,7 @@ __device__ static inline void finish_row(const Int8Rows &to, int row, float scal
 	if (threadIdx.x % 32 == 0) room->sum[threadIdx.x / 32] = sum;
 	__syncthreads();
 	if (threadIdx.x >= 32) return;
-	sum = __reduce_add_sync(~0u, room->sum[threadIdx.x]);
+	sum = __reduce_add_sync(~0u, of_warps(room->sum));
 	if (threadIdx.x > 0) return;
 	((float *)to.scale)[row] = scale;
 	((i32 *)to.sum)[row] = sum;
@@ -271,7 +277,7 @@ __device__ static inline void zero_row(const Int8Rows &to, int row, int width, i
 	((i32 *)to.sum)[row] = 0;
 }
 
-// A block for each row. What a row needs twice it keeps in registers, if it fits.
+// A block for each row, of two warps for every chunk, WARPS at most. What a row needs twice it keeps in registers, if it fits.
 extern "C" __global__ void __launch_bounds__(32 * WARPS) rms_norm(NormArgs a) {
 	__shared__ Room room;
 	int row = blockIdx.x, width = a.width;

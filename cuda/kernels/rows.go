@@ -20,9 +20,13 @@ const chunk = 1024
 // chunks is how many of them a row of width columns has.
 func chunks(width int32) int { return (int(width) + chunk - 1) / chunk }
 
-// Norm launches RMSNorm; see args.h.
+// normWarps is how many warps a row's block has at most.
+const normWarps = 32
+
+// Norm launches RMSNorm, two warps for each chunk of a row; see args.h.
 func Norm(a NormArgs) Call {
-	return Call{"rms_norm", device.Launch{Grid: [3]int{int(a.Batch.Rows), 1, 1}, Block: [3]int{chunk, 1, 1}, Args: bytesOf(a)}}
+	threads := warp * min(2*chunks(a.Width), normWarps)
+	return Call{"rms_norm", device.Launch{Grid: [3]int{int(a.Batch.Rows), 1, 1}, Block: [3]int{threads, 1, 1}, Args: bytesOf(a)}}
 }
 
 // ConvGate launches the release cell's convolution and gate.
