@@ -216,22 +216,50 @@ func runClock(w *warp, in *instruction, active uint32) {
 }
 
 func runPack(w *warp, in *instruction, active uint32) {
+	if active == allLanes && w.allFlat(in.many) {
+		w.fill(in.d, w.packed(in, 0), active)
+		return
+	}
+	for _, r := range in.many {
+		w.spread(r)
+	}
+	d := w.write(in.d, active)
 	for m := active; m != 0; m &= m - 1 {
-		i := bits.TrailingZeros32(m)
-		var v uint64
-		for k, r := range in.many {
-			v |= w.r[r][i] & maskOf(int(in.size)) << (k * int(in.size))
-		}
-		w.r[in.d][i] = v
+		i := firstLane(m)
+		d[i] = w.packed(in, i)
 	}
 }
 
+// packed is the numbers of a vector in one.
+func (w *warp) packed(in *instruction, i int) (v uint64) {
+	for k, r := range in.many {
+		v |= w.r[r][i] & maskOf(int(in.size)) << (k * int(in.size))
+	}
+	return v
+}
+
+// allFlat reports whether every lane of the registers holds the same.
+func (w *warp) allFlat(list []int32) bool {
+	for _, r := range list {
+		if !w.isFlat(r) {
+			return false
+		}
+	}
+	return true
+}
+
 func runUnpack(w *warp, in *instruction, active uint32) {
-	for m := active; m != 0; m &= m - 1 {
-		i := bits.TrailingZeros32(m)
-		v := w.r[in.a][i]
-		for k, r := range in.many {
-			w.r[r][i] = v >> (k * int(in.size)) & maskOf(int(in.size))
+	v := w.r[in.a] // a copy: a result may lie where it does
+	for k, r := range in.many {
+		by, all := k*int(in.size), maskOf(int(in.size))
+		if w.isFlat(in.a) {
+			w.fill(r, v[0]>>by&all, active)
+			continue
+		}
+		d := w.write(r, active)
+		for m := active; m != 0; m &= m - 1 {
+			i := firstLane(m)
+			d[i] = v[i] >> by & all
 		}
 	}
 }

@@ -191,6 +191,12 @@ func (d *decoder) rename(places []int32) {
 	}
 	for i := range d.p.code {
 		in := &d.p.code[i]
+		in.reads, in.writes = d.lives[i].reads, d.lives[i].writes
+		for _, list := range [][]int32{in.reads, in.writes} {
+			for j := range list {
+				list[j] = places[list[j]]
+			}
+		}
 		place(&in.d)
 		place(&in.a)
 		place(&in.b)

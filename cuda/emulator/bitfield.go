@@ -107,10 +107,11 @@ func extract(t ptx.Type) lane {
 // taken from a.
 func insert(a, b, position, length, n uint64) uint64 {
 	position, length = position&0xff, length&0xff
-	for i := uint64(0); i < length && position+i < n; i++ {
-		b = b&^(1<<(position+i)) | a>>i&1<<(position+i)
+	if position >= n || length == 0 {
+		return b
 	}
-	return b
+	field := maskOf(int(min(length, n-position))) << position
+	return b&^field | a<<position&field
 }
 
 // dot4 is dp4a: c plus the products of four bytes.

@@ -45,13 +45,14 @@ func (b *block) prepare(l *device.Launch, budget int64) {
 		b.warmed = false
 		w := &warp{
 			block: b, number: len(b.warps), last: make([]*allocation, p.accesses),
-			r: make([]lanes, p.registers), p: make([]uint32, p.predicates), local: make([]byte, 32*p.local),
+			r: make([]lanes, p.registers), kinds: make([]uint8, p.registers), p: make([]uint32, p.predicates), local: make([]byte, 32*p.local),
 		}
 		for _, c := range p.constants {
 			r := &w.r[c.register]
 			for i := range r {
 				r[i] = c.value
 			}
+			w.kinds[c.register] = flat
 		}
 		for _, c := range p.fixed {
 			w.p[c.register] = uint32(c.value)
@@ -207,9 +208,7 @@ func (b *block) open(warps []*warp, id int32) {
 			in := &b.program.code[g.pc]
 			switch in.kind {
 			case popcBarrier:
-				for m := g.mask; m != 0; m &= m - 1 {
-					w.r[in.d][firstLane(m)] = uint64(count)
-				}
+				w.fill(in.d, uint64(count), g.mask)
 			case andBarrier:
 				w.setFlag(in.d, -bit(all), g.mask)
 			case orBarrier:

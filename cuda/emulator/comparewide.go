@@ -17,7 +17,11 @@ func setRun(name string, t ptx.Type) func(w *warp, in *instruction, active uint3
 		return runSet
 	}
 	return func(w *warp, in *instruction, active uint32) {
-		w.setFlag(in.d, test(&w.r[in.a], &w.r[in.b]), active)
+		if w.kinds[in.a]&w.kinds[in.b]&flat != 0 {
+			w.setFlag(in.d, -bit(in.test(w.r[in.a][0], w.r[in.b][0])), active)
+			return
+		}
+		w.setFlag(in.d, test(w.read(in.a), w.read(in.b)), active)
 	}
 }
 

@@ -219,7 +219,7 @@ func (d *decoder) special(name string) (int32, error) {
 	}
 	r := d.register()
 	d.specials[name], d.lasting[r-virtualBase] = r, true
-	d.p.specials = append(d.p.specials, special{r, !strings.HasPrefix(name, "ctaid"), f})
+	d.p.specials = append(d.p.specials, special{r, !strings.HasPrefix(name, "ctaid"), strings.Contains(name, "ctaid"), f})
 	return r, nil
 }
 

@@ -10,25 +10,76 @@ import (
 func accessRun(in *instruction, storing bool) func(w *warp, in *instruction, active uint32) {
 	global := in.generic || in.space == ptx.Global || in.space == ptx.Const
 	word := in.size == 4 && len(in.many) == 1
+	in.lays = true
 	switch {
 	case storing && global && word:
 		return runStoreWord
+	case storing && in.space == ptx.Shared && !in.generic && len(in.many) == 1:
+		return runStoreShared
 	case storing:
 		return runStore
-	case in.space == ptx.Param && !in.generic:
-		return runLoadParam
+	case in.space == ptx.Local && !in.generic:
+		return runLoad
 	case global && word:
-		return runLoadWord
+		return orFlat(runLoadWord)
 	case global && in.negative == 0:
-		return runLoadGlobal
+		return orFlat(runLoadGlobal)
 	case in.space == ptx.Shared && word:
-		return runLoadSharedWord
+		return orFlat(runLoadSharedWord)
 	}
-	return runLoad
+	return orFlat(runLoad)
+}
+
+// orFlat is a load that looks first whether all lanes read the same, which is read once.
+func orFlat(run func(w *warp, in *instruction, active uint32)) func(w *warp, in *instruction, active uint32) {
+	return func(w *warp, in *instruction, active uint32) {
+		if w.kinds[in.a]&flat == 0 || !w.loadOne(in, active) {
+			run(w, in, active)
+		}
+	}
+}
+
+// loadOne loads what lies at the address of every lane. It reports whether it did.
+func (w *warp) loadOne(in *instruction, active uint32) bool {
+	at := w.r[in.a][0] + in.offset
+	if in.generic && at>>slotBits == localWindow>>slotBits {
+		return false
+	}
+	n := uint64(in.size) * uint64(len(in.many))
+	lanes := active
+	if !w.block.checked || in.space == ptx.Param && !in.generic {
+		lanes = 1 << firstLane(active) // the others would find the same
+	}
+	var p []byte
+	for ; lanes != 0; lanes &= lanes - 1 {
+		if p = w.reach(in, firstLane(lanes), at, n, reads); p == nil {
+			return true
+		}
+	}
+	for k, r := range in.many {
+		w.fill(r, in.extended(load(p[k*int(in.size):], in.size)), active)
+	}
+	return true
+}
+
+// extended is what a register holds of a number that was loaded.
+func (in *instruction) extended(v uint64) uint64 {
+	if in.negative != 0 {
+		v = uint64(signExtended(v, int(in.negative))) & in.all
+	}
+	return v
+}
+
+// writeMany readies the registers of a vector to be written.
+func (w *warp) writeMany(in *instruction, active uint32) {
+	for _, r := range in.many {
+		w.write(r, active)
+	}
 }
 
 func runLoad(w *warp, in *instruction, active uint32) {
-	a := &w.r[in.a]
+	a := w.read(in.a)
+	w.writeMany(in, active)
 	n := uint64(in.size) * uint64(len(in.many))
 	for m := active; m != 0; m &= m - 1 {
 		i := firstLane(m)
@@ -37,17 +88,16 @@ func runLoad(w *warp, in *instruction, active uint32) {
 			return
 		}
 		for k, r := range in.many {
-			v := load(p[k*int(in.size):], in.size)
-			if in.negative != 0 {
-				v = uint64(signExtended(v, int(in.negative))) & in.all
-			}
-			w.r[r][i] = v
+			w.r[r][i] = in.extended(load(p[k*int(in.size):], in.size))
 		}
 	}
 }
 
 func runStore(w *warp, in *instruction, active uint32) {
-	a := &w.r[in.a]
+	a := w.read(in.a)
+	for _, r := range in.many {
+		w.spread(r)
+	}
 	n := uint64(in.size) * uint64(len(in.many))
 	for m := active; m != 0; m &= m - 1 {
 		i := firstLane(m)
@@ -57,34 +107,6 @@ func runStore(w *warp, in *instruction, active uint32) {
 		}
 		for k, r := range in.many {
 			store(p[k*int(in.size):], in.size, w.r[r][i])
-		}
-	}
-}
-
-// runLoadParam is runLoad where all lanes mostly read the same.
-func runLoadParam(w *warp, in *instruction, active uint32) {
-	first := firstLane(active)
-	a := &w.r[in.a]
-	for m := active; m != 0 && !in.uniform; m &= m - 1 {
-		if a[firstLane(m)] != a[first] {
-			runLoad(w, in, active)
-			return
-		}
-	}
-	if runLoad(w, in, 1<<first); w.block.err != nil {
-		return
-	}
-	for _, r := range in.many {
-		d := &w.r[r]
-		v := d[first]
-		if active == allLanes {
-			for i := range d {
-				d[i] = v
-			}
-			continue
-		}
-		for m := active; m != 0; m &= m - 1 {
-			d[firstLane(m)] = v
 		}
 	}
 }
@@ -106,8 +128,8 @@ func runLoadWord(w *warp, in *instruction, active uint32) {
 		runLoad(w, in, active)
 		return
 	}
-	a, d, data, from := &w.r[in.a], &w.r[in.many[0]], k.data, in.offset-k.base
-	last := uint64(len(data)) - 4
+	a, data, from := w.read(in.a), k.data, in.offset-k.base
+	d, last := w.write(in.many[0], active), uint64(len(data))-4
 	for m := active; m != 0; m &= m - 1 {
 		i := firstLane(m)
 		at := a[i] + from
@@ -130,7 +152,7 @@ func runStoreWord(w *warp, in *instruction, active uint32) {
 		runStore(w, in, active)
 		return
 	}
-	a, d, data, from := &w.r[in.a], &w.r[in.many[0]], k.data, in.offset-k.base
+	a, d, data, from := w.read(in.a), w.read(in.many[0]), k.data, in.offset-k.base
 	last := uint64(len(data)) - 4
 	for m := active; m != 0; m &= m - 1 {
 		i := firstLane(m)
@@ -152,7 +174,8 @@ func runLoadGlobal(w *warp, in *instruction, active uint32) {
 		runLoad(w, in, active)
 		return
 	}
-	a, data, from := &w.r[in.a], k.data, in.offset-k.base
+	a, data, from := w.read(in.a), k.data, in.offset-k.base
+	w.writeMany(in, active)
 	last := uint64(len(data)) - n
 	for m := active; m != 0; m &= m - 1 {
 		i := firstLane(m)
@@ -174,6 +197,28 @@ func runLoadGlobal(w *warp, in *instruction, active uint32) {
 	}
 }
 
+// runStoreShared is runStore of one number to shared memory, quickly.
+func runStoreShared(w *warp, in *instruction, active uint32) {
+	b, n := w.block, uint64(in.size)
+	if b.written != nil || uint64(len(b.shared)) < n {
+		runStore(w, in, active)
+		return
+	}
+	a, v, data, last := w.read(in.a), w.read(in.many[0]), b.shared, uint64(len(b.shared))-n
+	for m := active; m != 0; m &= m - 1 {
+		i := firstLane(m)
+		at := a[i] + in.offset
+		if at > last || at&(n-1) != 0 {
+			runStore(w, in, m)
+			return
+		}
+		if b.pieces != nil && !w.checkShared(in, i, at, n, writes) {
+			return
+		}
+		store(data[at:], in.size, v[i])
+	}
+}
+
 // runLoadSharedWord is runLoad of a word of shared memory, quickly.
 func runLoadSharedWord(w *warp, in *instruction, active uint32) {
 	b := w.block
@@ -181,7 +226,8 @@ func runLoadSharedWord(w *warp, in *instruction, active uint32) {
 		runLoad(w, in, active)
 		return
 	}
-	a, d, data, last := &w.r[in.a], &w.r[in.many[0]], b.shared, uint64(len(b.shared))-4
+	a, data, last := w.read(in.a), b.shared, uint64(len(b.shared))-4
+	d := w.write(in.many[0], active)
 	checked, now, grain := b.pieces != nil, w.now, b.program.grain
 	for m := active; m != 0; m &= m - 1 {
 		i := firstLane(m)

@@ -32,7 +32,7 @@ func (d *decoder) choosing(in *instruction, t ptx.Type) error {
 	if d.in.Parts[0] == "slct" {
 		return d.selectBySign(in, t)
 	}
-	in.form, in.run = runForm, runSelect
+	in.form, in.lays, in.run = runForm, true, runSelect
 	in.c, in.not, err = d.predicate(ops[3])
 	return err
 }
@@ -96,7 +96,7 @@ func (d *decoder) setPredicate(in *instruction, t ptx.Type) error {
 	if in.test = comparison(d.in.Parts[1], t); in.test == nil {
 		return d.notKnown("not known here")
 	}
-	in.form, in.run = runForm, setRun(d.in.Parts[1], t)
+	in.form, in.lays, in.run = runForm, true, setRun(d.in.Parts[1], t)
 	if len(ops) == 4 || in.target >= 0 {
 		in.run = runSetPair
 		in.kind = 'n'
@@ -209,7 +209,17 @@ func (w *warp) setFlag(r int32, v, active uint32) {
 }
 
 func runSelect(w *warp, in *instruction, active uint32) {
-	d, a, b, p := &w.r[in.d], &w.r[in.a], &w.r[in.b], w.flag(in.c, in.not)
+	p := w.flag(in.c, in.not)
+	switch {
+	case active&^p == 0:
+		w.copy(in.d, in.a, active)
+		return
+	case active&p == 0:
+		w.copy(in.d, in.b, active)
+		return
+	}
+	a, b := w.read(in.a), w.read(in.b)
+	d := w.write(in.d, active)
 	if active == allLanes {
 		for i := range d {
 			v := b[i]
@@ -230,6 +240,23 @@ func runSelect(w *warp, in *instruction, active uint32) {
 	}
 }
 
+// copy makes the active lanes of d what those of a are.
+func (w *warp) copy(d, a int32, active uint32) {
+	if w.isFlat(a) {
+		w.fill(d, w.r[a][0], active)
+		return
+	}
+	from, to := &w.r[a], w.write(d, active)
+	if active == allLanes {
+		*to = *from
+		return
+	}
+	for m := active; m != 0; m &= m - 1 {
+		i := firstLane(m)
+		to[i] = from[i]
+	}
+}
+
 // runSet is setp of one predicate.
 func runSet(w *warp, in *instruction, active uint32) {
 	w.setFlag(in.d, tested(w, in, active), active)
@@ -237,7 +264,10 @@ func runSet(w *warp, in *instruction, active uint32) {
 
 // tested is the active lanes where the comparison holds.
 func tested(w *warp, in *instruction, active uint32) uint32 {
-	a, b := &w.r[in.a], &w.r[in.b]
+	if w.kinds[in.a]&w.kinds[in.b]&flat != 0 {
+		return active & -bit(in.test(w.r[in.a][0], w.r[in.b][0]))
+	}
+	a, b := w.read(in.a), w.read(in.b)
 	var v uint32
 	for m := active; m != 0; m &= m - 1 {
 		i := bits.TrailingZeros32(m)

@@ -22,17 +22,21 @@ const (
 	calledForm              // nothing: the code of the function called is there already
 )
 
-// instruction is one instruction, decoded: numbers of registers and functions.
+// instruction is one instruction, decoded: numbers of registers and functions. What
+// every one needs comes first, in one line of the processor's cache.
 type instruction struct {
 	form       form
-	guardNot   bool
+	guardNot   uint8 // 1: it is negated
 	aligned    bool  // a barrier that all lanes of a warp reach together
+	lays       bool  // run reads and writes registers as they lie
 	guard      int32 // register of predicates; -1: none
 	d, a, b, c int32 // registers; of predicates where run says so; -1: none
 	target     int32
 	lane       lane
 	wide       func(d, a, b, c *lanes) // the same for a whole warp; nil: lane does it
 	run        func(w *warp, in *instruction, active uint32)
+	reads      []int32 // registers that run takes lane by lane, if it does not lay them
+	writes     []int32
 	many       []int32 // registers of a vector
 	more       []int32 // of a second
 	rest       []int32 // of a third
@@ -62,6 +66,7 @@ type constant struct {
 type special struct {
 	register int32
 	fixed    bool // launches of one shape find the same
+	flat     bool // and all lanes
 	value    func(w *warp, lane int) uint64
 }
 

@@ -11,7 +11,7 @@ import (
 func (d *decoder) instruction() error {
 	in := instruction{guard: -1, d: -1, a: -1, b: -1, c: -1, line: int32(d.in.Line), name: d.in.Name}
 	if d.in.Guard >= 0 {
-		in.guard, in.guardNot = d.slots[d.in.Guard], d.in.GuardNot
+		in.guard, in.guardNot = d.slots[d.in.Guard], uint8(bit(d.in.GuardNot))
 	}
 	d.now = life{}
 	known, err := d.choose(&in)
@@ -84,10 +84,10 @@ func (d *decoder) arithmetic(in *instruction, t ptx.Type) (bool, error) {
 	if in.d, err = d.result(d.in.Operands[0], to); err != nil {
 		return false, err
 	}
-	in.a, in.b, in.c = in.d, in.d, in.d
 	for i, r := range []*int32{&in.a, &in.b, &in.c} {
 		if i >= len(ops) || i >= len(types) {
-			break
+			*r = in.a
+			continue
 		}
 		if *r, err = d.source(ops[i], types[i]); err != nil {
 			return false, err
@@ -294,7 +294,7 @@ func (d *decoder) moveVector(in *instruction, t ptx.Type) error {
 	if n != 2 && n != 4 || element == ptx.NoType {
 		return d.notKnown("a vector of %d", n)
 	}
-	in.form, in.size = runForm, uint8(element.Bits())
+	in.form, in.lays, in.size = runForm, true, uint8(element.Bits())
 	var err error
 	if to.Kind == ptx.Vector {
 		in.run = runUnpack

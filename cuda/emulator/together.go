@@ -28,9 +28,7 @@ func (d *decoder) together(in *instruction) error {
 		var err error
 		in.form = runForm
 		in.run = func(w *warp, in *instruction, active uint32) {
-			for m := active; m != 0; m &= m - 1 {
-				w.r[in.d][firstLane(m)] = uint64(active)
-			}
+			w.fill(in.d, uint64(active), active)
 		}
 		in.d, err = d.result(d.in.Operands[0], 32)
 		return err
@@ -55,8 +53,10 @@ func (d *decoder) shuffle(in *instruction) error {
 	if in.d, err = d.result(to, 32); err != nil {
 		return err
 	}
-	if in.target, _, err = d.predicate(p); err != nil {
-		return err
+	if in.target = -1; p.Kind != ptx.None {
+		if in.target, _, err = d.predicate(p); err != nil {
+			return err
+		}
 	}
 	in.many = make([]int32, 4)
 	for i := range in.many {
@@ -68,13 +68,16 @@ func (d *decoder) shuffle(in *instruction) error {
 	if !strings.Contains("udbi", string(in.kind)) {
 		return d.notKnown("not known here")
 	}
-	in.run = runShuffle
+	in.lays, in.run = true, runShuffle
 	return nil
 }
 
 func runShuffle(w *warp, in *instruction, active uint32) {
-	a, b, c := w.r[in.many[0]], &w.r[in.many[1]], &w.r[in.many[2]]
-	d := &w.r[in.d]
+	if active == allLanes && w.shuffleAll(in) {
+		return
+	}
+	a, b, c := *w.read(in.many[0]), w.read(in.many[1]), w.read(in.many[2])
+	d := w.write(in.d, active)
 	var inside uint32
 	for m := active; m != 0; m &= m - 1 {
 		i := firstLane(m)
@@ -106,7 +109,52 @@ func runShuffle(w *warp, in *instruction, active uint32) {
 		}
 		d[i] = a[from&31]
 	}
-	w.setFlag(in.target, inside, active)
+	if in.target >= 0 {
+		w.setFlag(in.target, inside, active)
+	}
+}
+
+// shuffleAll is runShuffle of a whole warp that is cut into no segments, whose lanes
+// all ask for the same. It reports whether that is so.
+func (w *warp) shuffleAll(in *instruction) bool {
+	if !w.isFlat(in.many[1]) || !w.isFlat(in.many[2]) || w.r[in.many[2]][0]&0x1f1f != 31 {
+		return false
+	}
+	by, inside := int(w.r[in.many[1]][0]&31), uint32(allLanes)
+	switch in.kind {
+	case 'b', 'i':
+	case 'd':
+		inside >>= by
+	default:
+		return false
+	}
+	from := &w.r[in.many[0]]
+	switch {
+	case w.isFlat(in.many[0]):
+		w.fill(in.d, from[0], allLanes)
+	case in.kind == 'i':
+		w.fill(in.d, from[by], allLanes)
+	case in.d == in.many[0]:
+		return false
+	default:
+		exchange(w.write(in.d, allLanes), from, by, in.kind == 'b')
+	}
+	if in.target >= 0 {
+		w.p[in.target] = inside
+	}
+	return true
+}
+
+// exchange gives d what lanes of a hold that differ in the bits by, or lie by further.
+func exchange(d, a *lanes, by int, across bool) {
+	if !across {
+		copy(d[:], a[by:])
+		copy(d[32-by:], a[32-by:])
+		return
+	}
+	for i := range d {
+		d[i] = a[(i^by)&31]
+	}
 }
 
 // What kind is for votes.
@@ -159,9 +207,7 @@ func runVote(w *warp, in *instruction, active uint32) {
 	v := w.flag(in.a, in.not) & active
 	switch in.kind {
 	case ballotVote:
-		for m := active; m != 0; m &= m - 1 {
-			w.r[in.d][firstLane(m)] = uint64(v)
-		}
+		w.fill(in.d, uint64(v), active)
 		return
 	case uniVote:
 		v = -bit(v == 0 || v == active)
@@ -234,9 +280,7 @@ func (d *decoder) reduce(in *instruction) error {
 		for m := active & (active - 1); m != 0; m &= m - 1 {
 			v = in.lane(v, a[firstLane(m)], 0)
 		}
-		for m := active; m != 0; m &= m - 1 {
-			w.r[in.d][firstLane(m)] = v
-		}
+		w.fill(in.d, v, active)
 	}
 	return err
 }

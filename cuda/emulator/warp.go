@@ -30,6 +30,7 @@ const (
 type warp struct {
 	block  *block
 	r      []lanes
+	kinds  []uint8 // how each lies
 	p      []uint32
 	local  []byte // 32 threads, one after another
 	number int
@@ -83,9 +84,16 @@ func (w *warp) start() {
 		if s.fixed && w.block.warmed {
 			continue
 		}
-		r := &w.r[s.register]
+		w.fill(s.register, s.value(w, 0), allLanes)
+		if s.flat {
+			continue
+		}
+		r := w.write(s.register, allLanes)
 		for i := range r {
 			r[i] = s.value(w, i)
+		}
+		if same(r) {
+			w.kinds[s.register] = flat
 		}
 	}
 }
@@ -170,35 +178,41 @@ func (w *warp) step(g int) {
 	pc, active := w.groups[g].pc, w.groups[g].mask
 	w.take(g)
 	next, steps := w.next(), int64(0)
-	for {
-		if pc >= next {
-			b.budget -= steps
-			w.add(group{pc: pc, mask: active})
-			return
-		}
+	for pc < next {
 		steps++
 		in := &code[pc]
 		mask := active
 		if in.guard >= 0 {
-			v := w.p[in.guard]
-			if in.guardNot {
-				v = ^v
-			}
-			mask &= v
+			mask &= w.flag(in.guard, in.guardNot)
 		}
 		hits[pc] += uint64(bits.OnesCount32(mask))
-		switch in.form {
+		form := in.form
+		if form == syncForm && mask == allLanes && w.everyone(in) {
+			form = runForm
+		}
+		switch form {
 		case plainForm:
-			if mask == allLanes && in.wide != nil {
+			a, b, c := w.kinds[in.a], w.kinds[in.b], w.kinds[in.c]
+			switch {
+			case mask == allLanes && a&b&c&flat != 0:
+				w.r[in.d][0] = in.lane(w.r[in.a][0], w.r[in.b][0], w.r[in.c][0])
+				w.kinds[in.d] = flat | stale
+			case mask == allLanes && in.wide != nil:
+				if (a|b|c)&stale != 0 {
+					w.spreadAll(in)
+				}
 				in.wide(&w.r[in.d], &w.r[in.a], &w.r[in.b], &w.r[in.c])
-			} else if mask != 0 {
+				w.kinds[in.d] = varied
+			case mask != 0:
 				w.plain(in, mask)
 			}
 			pc++
 		case runForm:
 			if mask != 0 {
-				in.run(w, in, mask)
-				if b.err != nil {
+				if !in.lays {
+					w.lay(in, mask)
+				}
+				if in.run(w, in, mask); b.err != nil {
 					return
 				}
 			}
@@ -208,15 +222,13 @@ func (w *warp) step(g int) {
 				w.fail(in, firstLane(active), device.ErrHung, "more instructions than a launch may run")
 				return
 			}
-			steps = 0
-			switch mask {
-			case 0:
-				pc++
-			case active:
+			if steps = 0; mask == active {
 				pc = in.target
-			default:
+				continue
+			}
+			if pc++; mask != 0 {
 				w.add(group{pc: in.target, mask: mask})
-				pc, active = pc+1, active&^mask
+				active &^= mask
 				next = w.next()
 			}
 		default:
@@ -227,11 +239,20 @@ func (w *warp) step(g int) {
 			next = w.next()
 		}
 	}
+	b.budget -= steps
+	w.add(group{pc: pc, mask: active})
+}
+
+// everyone reports whether all lanes are the members that an instruction waits for,
+// and say so.
+func (w *warp) everyone(in *instruction) bool {
+	return in.c < 0 || w.isFlat(in.c) && uint32(w.r[in.c][0]) == allLanes
 }
 
 // plain computes the lanes of mask.
 func (w *warp) plain(in *instruction, mask uint32) {
-	d, a, b, c, f := &w.r[in.d], &w.r[in.a], &w.r[in.b], &w.r[in.c], in.lane
+	a, b, c, f := w.read(in.a), w.read(in.b), w.read(in.c), in.lane
+	d := w.write(in.d, mask)
 	if in.wide != nil && bits.OnesCount32(mask) > 10 { // all of them is quicker
 		in.wide(&w.room, a, b, c)
 		for i, v := range &w.room {
@@ -250,6 +271,9 @@ func (w *warp) plain(in *instruction, mask uint32) {
 // leave does the instructions that lanes may not go on from. It returns where the
 // others go on, and which they are.
 func (w *warp) leave(in *instruction, pc int32, active, mask uint32) (int32, uint32) {
+	for _, r := range in.reads {
+		w.spread(r)
+	}
 	switch in.form {
 	case indexForm:
 		for m := mask; m != 0; m &= m - 1 {
@@ -284,6 +308,9 @@ func (w *warp) leave(in *instruction, pc int32, active, mask uint32) (int32, uin
 	if w.missing(in, mask) != 0 {
 		w.add(group{pc: pc, mask: mask, waits: waitsForWarp})
 		return pc + 1, active &^ mask
+	}
+	if !in.lays {
+		w.lay(in, mask) // again: others may have written since
 	}
 	if in.run(w, in, mask); w.block.err != nil {
 		return pc, 0

@@ -3,6 +3,8 @@ package emulator
 import (
 	"math"
 	"strings"
+
+	"github.com/zetagrid/zetagrid/cuda/emulator/ptx"
 )
 
 // wideMove copies a register.
@@ -10,7 +12,7 @@ func wideMove(d, a, _, _ *lanes) { *d = *a }
 
 // wideOf is the whole warp's form of an instruction that is common; nil if there
 // is none. It computes what the lane does, without a call for each.
-func wideOf(name string) func(d, a, b, c *lanes) { return wides[strings.Replace(name, ".rn", "", 1)] }
+func wideOf(name string) func(d, a, b, c *lanes) { return wides[strings.Replace(name, ".rn.", ".", 1)] }
 
 var wides = map[string]func(d, a, b, c *lanes){
 	"cvt.u64.u32":        wideMove,
@@ -60,6 +62,7 @@ var wides = map[string]func(d, a, b, c *lanes){
 	"cvt.s64.s32":        extendWide,
 	"cvt.u32.u64":        cutWide,
 	"cvt.f32.s32":        fromIntWide,
+	"cvt.rni.s32.f32":    nearestWide,
 	"prmt.b32":           permuteWide,
 	"dp4a.s32.s32":       dotWideSS,
 	"dp4a.s32.u32":       dotWideSU,
@@ -241,9 +244,35 @@ func fromIntWide(d, a, _, _ *lanes) {
 	}
 }
 
-func permuteWide(d, a, b, c *lanes) {
+// nearestWide rounds to the nearest even. Adding magic and taking it away again does
+// that to what is small, which nearly all is.
+func nearestWide(d, a, _, _ *lanes) {
+	const magic = 0x1.8p52
 	for i := range d {
-		d[i] = permute(a[i], b[i], c[i])
+		f := float64(math.Float32frombits(uint32(a[i])))
+		if f >= -1<<31 && f <= 1<<31-1 {
+			d[i] = uint64(uint32(int32(f + magic - magic)))
+			continue
+		}
+		d[i] = nearest(a[i], 0, 0)
+	}
+}
+
+var nearest = floatToInteger("rni", ptx.S32, ptx.F32)
+
+// permuteWide is quick where all lanes have one selector, which copies no signs.
+func permuteWide(d, a, b, c *lanes) {
+	s := c[0]
+	if s&0x8888 != 0 || !same(c) {
+		for i := range d {
+			d[i] = permute(a[i], b[i], c[i])
+		}
+		return
+	}
+	s0, s1, s2, s3 := s&7*8, s>>4&7*8, s>>8&7*8, s>>12&7*8
+	for i := range d {
+		v := b[i]<<32 | a[i]
+		d[i] = v>>s0&0xff | v>>s1&0xff<<8 | v>>s2&0xff<<16 | v>>s3&0xff<<24
 	}
 }
 
