@@ -5,7 +5,10 @@ package cuda
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/zetagrid/zetagrid/cuda/device"
@@ -102,21 +105,46 @@ func TestDeviceRandomBatches(t *testing.T) {
 	}
 }
 
-// allLosses is every loss that a device has to do with.
-func allLosses() []loss {
+// allLosses is every loss that a device has to do with. Again says whether a device is
+// opened after it was lost.
+func allLosses(again bool) []loss {
 	var list []loss
 	for bits := range 16 {
 		l := loss{[2]bool{bits&1 > 0, bits&2 > 0}, bits >> 2 & 1, bits&8 > 0}
-		if l.hops[0] || l.hops[1] || l.by {
+		if (l.hops[0] || l.hops[1] || l.by) && (l.hops[l.lost] && l.by) == again {
 			list = append(list, l)
 		}
 	}
 	return list
 }
 
-// TestLossOnDevice: the GPU is lost by a kernel that reads where nothing is, for
-// every chain.
-func TestLossOnDevice(t *testing.T) {
+// TestLossOnDevice: the GPU is lost by a kernel that reads where nothing is, for every
+// chain, and replaced by the processor; or it replaces the processor.
+func TestLossOnDevice(t *testing.T) { lossesApart(t, allLosses(false)) }
+
+// TestReopenOnDevice: the GPU is lost in the same way and opened again by the process
+// that lost it, as a node does.
+func TestReopenOnDevice(t *testing.T) { lossesApart(t, allLosses(true)) }
+
+// apartVariable names the environment variable that is set where one loss is tried.
+const apartVariable = "ZETAGRID_LOSS"
+
+// lossesApart is losses, each in a process of its own: a driver may refuse whatever a
+// process asks for after one of its kernels went astray.
+func lossesApart(t *testing.T, list []loss) {
 	n := deviceNumber(t)
-	losses(t, allLosses(), 60, func() (device.Device, error) { return driver.Open(n) })
+	if os.Getenv(apartVariable) != "" { // and -test.run names one
+		losses(t, list, 60, func() (device.Device, error) { return driver.Open(n) })
+		return
+	}
+	for _, l := range list {
+		t.Run(l.String(), func(t *testing.T) {
+			of, name, _ := strings.Cut(t.Name(), "/")
+			c := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.v", "-test.run", "^"+of+"$/^"+regexp.QuoteMeta(name)+"$")
+			c.Env = append(os.Environ(), apartVariable+"=1")
+			if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()+" ") {
+				t.Errorf("%v:\n%s", err, out)
+			}
+		})
+	}
 }
