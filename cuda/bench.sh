@@ -9,12 +9,14 @@
 #   bash cuda/bench.sh decode -- --d-model 8192 --d-ff 32768
 #                                            flags for zetagrid bench device
 #
-# Parts: checks loss decode prefill rack model sanitizer.
+# Parts, in this order: checks decode prefill rack loss model sanitizer.
 #
 #   --limit SECONDS   for everything together, 530 by default; what there is no
 #                     time for is reported as not measured
 #   --device N        which GPU, 0 by default
-#   --out DIR         for table.md, figures.json and checks.log; $OUT or dist/gpu
+#   --out DIR         for table.md, figures.json and checks.log; $OUT or dist/gpu.
+#                     They are written anew after each part, so that what was found
+#                     stays, whatever comes
 #
 # Where Go is missing it uses the programs that --build left in .cuda/bin or
 # .cuda/bench.tar.gz, made elsewhere. Exit status: 0, or 1 if a check or the device
@@ -24,7 +26,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
 
 readonly bin="$PWD/.cuda/bin"
-readonly all=(checks loss decode prefill rack model sanitizer)
+# What is wrong comes first; what takes longest, last.
+readonly all=(checks decode prefill rack loss model sanitizer)
 # The tests that the sanitizer runs, which makes them some hundred times slower.
 readonly sanitized='^(TestDeviceSelfCheck|TestDeviceShapes)$'
 
@@ -80,12 +83,28 @@ fi
 SECONDS=0
 mkdir -p "$out"
 out="$(cd "$out" && pwd)"
-readonly out log="$out/checks.log"
-rm -rf "$out/parts" "$out/table.md" "$out/figures.json"
-mkdir "$out/parts"
+scratch="$(mktemp -d)"
+readonly out scratch log="$out/checks.log"
+rm -rf "$out/table.md" "$out/figures.json" "$out/parts"
 : >"$log"
 
 say() { echo "bench: $*" >&2; }
+
+trap 'rm -rf "$scratch"' EXIT
+
+# bounded SECONDS COMMAND…: the command's status, or 124 if it takes longer. One that
+# cannot be killed, because the driver does not let go of it, is left behind.
+bounded() {
+	local end=$((SECONDS + $1 + 15))
+	timeout --kill-after=10 "$@" &
+	running=$!
+	while kill -0 "$running" 2>/dev/null; do
+		[ $SECONDS -lt $end ] || return 124
+		sleep 0.1
+	done
+	wait "$running"
+}
+running="" # process id of what bounded runs
 
 if command -v go >/dev/null; then
 	say "building"
@@ -99,13 +118,48 @@ for program in "${programs[@]}"; do
 	[ -x "$bin/$program" ] || { say "no $bin/$program: make it with --build where Go is" && exit 1; }
 done
 
+# Where containers find the driver, if the loader does not know.
+PATH="$PATH:/sbin:/usr/sbin"
+for folder in /usr/local/nvidia/lib64 /usr/lib/wsl/lib; do
+	if [ -e "$folder/libcuda.so.1" ] && ! ldconfig -p | grep libcuda.so.1 >/dev/null; then
+		export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
+	fi
+done
+
+version="$("$bin/zetagrid" version | sed -n 1p)" || { say "the programs do not run here" && exit 1; }
+gpus="$(timeout 30 nvidia-smi --query-gpu=index,name,driver_version,clocks.max.sm,clocks.max.mem,power.limit --format=csv)" || true
+
 failed=0 lines=() json=()
 
-# note PART STATUS SECONDS [WHY]: one line of the summary.
+# note PART STATUS SECONDS [WHY]: one line of the summary, and the files with all that
+# was found until now: one table from all parts, and their figures under their names.
 note() {
+	local part comma=""
 	say "$1: $2${4:+: $4} ($3 s)"
 	lines+=("| $1 | $2${4:+: $4} | $3 |")
 	json+=("\"$1\":{\"status\":\"$2\",\"seconds\":$3}")
+	[ ! -e "$out/parts" ] || { cp -R "$out/parts/." "$scratch" && rm -r "$out/parts"; }
+	{
+		printf '# The GPU stage, measured\n\n%s\n\n' "$version${gpus:+$'\n'$gpus}"
+		echo "| part | | seconds |"
+		echo "| --- | --- | --- |"
+		printf '%s\n' "${lines[@]}"
+		for part in "${all[@]}"; do
+			[ -e "$scratch/$part/table.md" ] || continue
+			printf '\n## %s\n\n' "$part"
+			cat "$scratch/$part/table.md"
+		done
+	} >"$scratch/table.md"
+	{
+		printf '{"parts":{%s},"figures":{' "$(IFS=, && echo "${json[*]}")"
+		for part in "${all[@]}"; do
+			[ -s "$scratch/$part/figures.json" ] || continue
+			printf '%s"%s":%s' "$comma" "$part" "$(cat "$scratch/$part/figures.json")"
+			comma=,
+		done
+		printf '}}\n'
+	} >"$scratch/figures.json"
+	mv "$scratch/table.md" "$scratch/figures.json" "$out"
 }
 
 # left is the seconds that are left for a part.
@@ -113,21 +167,22 @@ left() { echo $((limit - SECONDS)); }
 
 # check PART COMMAND…: runs a test, whose output goes to the log.
 check() {
-	local part="$1" began=$SECONDS status=0
+	local part="$1" began=$SECONDS status=0 before
 	shift
 	printf '\n=== %s: %s\n' "$part" "$*" >>"$log"
 	if [ "$(left)" -le 2 ]; then
 		note "$part" "not measured" 0 "out of time"
 		return
 	fi
-	timeout --kill-after=10 "$(left)" "$@" >>"$log" 2>&1 || status=$?
+	before="$(wc -l <"$log")"
+	bounded "$(left)" "$@" >>"$log" 2>&1 || status=$?
 	case $status in
 	0) note "$part" passed $((SECONDS - began)) ;;
 	124 | 137) note "$part" "not measured" $((SECONDS - began)) "out of time" ;;
 	*)
 		failed=1
 		note "$part" failed $((SECONDS - began)) "see checks.log"
-		grep -E '^ *--- FAIL|^panic|ERROR SUMMARY' "$log" | tail -n 5 >&2 || true
+		tail -n "+$((before + 1))" "$log" | grep -E '^ *--- FAIL|_test\.go:[0-9]+:|^panic|^FAIL:|^fatal|ERROR SUMMARY' | head -n 10 >&2 || true
 		;;
 	esac
 }
@@ -138,17 +193,17 @@ tests() {
 	local name="$1" program="$2" folder="$3" pattern="$4" short=()
 	shift 4
 	[ $# -eq 0 ] || short=(-test.short)
-	check "$name" env -C "$folder" ZETAGRID_CUDA=0 CUDA_VISIBLE_DEVICES="$device" "$@" \
+	check "$name" env -C "$folder" ZETAGRID_CUDA="$device" "$@" \
 		"$bin/$program" -test.v -test.run "$pattern" -test.timeout 0 "${short[@]}"
 }
 
-# measure PART: figures, in parts/PART.
+# measure PART: figures, in parts/PART until all are there.
 measure() {
 	local part="$1" began=$SECONDS status=0 seconds
 	seconds="$(left)"
 	[ "$seconds" -gt 20 ] || { note "$part" "not measured" 0 "out of time" && return; }
 	printf '\n=== %s\n' "$part" >>"$log"
-	timeout --kill-after=10 "$seconds" "$bin/zetagrid" bench device --device "cuda:$device" --only "$part" \
+	bounded "$seconds" "$bin/zetagrid" bench device --device "cuda:$device" --only "$part" \
 		--limit "$((seconds - 15))s" --output "$out/parts/$part" "${flags[@]}" >>"$log" 2>&1 || status=$?
 	case $status in
 	0) note "$part" done $((SECONDS - began)) ;;
@@ -162,57 +217,31 @@ measure() {
 
 # sanitize runs a few tests under the tools that look at every access.
 sanitize() {
-	local tool
-	if ! command -v compute-sanitizer >/dev/null; then
-		note sanitizer "not offered here" 0
-		return
-	fi
+	local tool sanitizer
+	sanitizer="$(PATH="$PATH:/usr/local/cuda/bin:/usr/local/cuda/compute-sanitizer" command -v compute-sanitizer)" ||
+		{ note sanitizer "not offered here" 0 && return; }
 	for tool in memcheck racecheck; do
-		tests "sanitizer: kernels, $tool" kernels.test cuda/kernels . compute-sanitizer --tool "$tool" --error-exitcode 99
-		tests "sanitizer: stage, $tool" cuda.test cuda "$sanitized" compute-sanitizer --tool "$tool" --error-exitcode 99
+		tests "sanitizer: kernels, $tool" kernels.test cuda/kernels . "$sanitizer" --tool "$tool" --error-exitcode 99
+		tests "sanitizer: stage, $tool" cuda.test cuda "$sanitized" "$sanitizer" --tool "$tool" --error-exitcode 99
 	done
 }
 
+trap 'kill $running 2>/dev/null; note "$part" "not measured" 0 stopped; exit 1' INT TERM
 for part in "${parts[@]}"; do
 	case "$part" in
 	checks)
+		tests "checks: golden digests" cuda.test cuda '^TestDeviceSelfCheck$'
 		tests "checks: kernels" kernels.test cuda/kernels .
 		tests "checks: stage" cuda.test cuda '^TestDevice'
 		;;
 	loss)
-		tests "loss: stages" cuda.test cuda '^TestLossOnDevice'
+		tests "loss: stages" cuda.test cuda '^TestLossOnDevice$'
+		tests "loss: a device opened again" cuda.test cuda '^TestReopenOnDevice$'
 		check "loss: processes" bash cuda/bench/processes.sh "$bin/zetagrid" "cuda:$device"
 		;;
 	sanitizer) sanitize ;;
 	*) measure "$part" ;;
 	esac
 done
-
-# The files: one table from all parts, and their figures under their names.
-{
-	echo "# The GPU stage, measured"
-	echo
-	"$bin/zetagrid" version | head -n 1
-	command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,clocks.max.mem,power.limit --format=csv -i "$device" || true
-	echo
-	echo "| part | | seconds |"
-	echo "| --- | --- | --- |"
-	printf '%s\n' "${lines[@]}"
-	for part in "${parts[@]}"; do
-		[ -e "$out/parts/$part/table.md" ] || continue
-		printf '\n## %s\n\n' "$part"
-		cat "$out/parts/$part/table.md"
-	done
-} >"$out/table.md"
-{
-	printf '{"parts":{%s},"figures":{' "$(IFS=, && echo "${json[*]}")"
-	comma=""
-	for part in "${parts[@]}"; do
-		[ -s "$out/parts/$part/figures.json" ] || continue
-		printf '%s"%s":%s' "$comma" "$part" "$(cat "$out/parts/$part/figures.json")"
-		comma=,
-	done
-	printf '}}\n'
-} >"$out/figures.json"
 cat "$out/table.md"
 exit "$failed"

@@ -68,7 +68,8 @@ func TestScript(t *testing.T) {
 		figures              []string // parts of it
 	}{
 		{"everything", measuring, `echo "$ZETAGRID_CUDA"`, nil, 0,
-			[]string{"zetagrid test", "| checks: stage | passed | ", "| loss: stages | passed | ", "| loss: processes | passed | ", "| decode | done | ", "## model", "the table of rack"},
+			[]string{"zetagrid test", "| checks: golden digests | passed | ", "| checks: stage | passed | ", "| loss: stages | passed | ",
+				"| loss: a device opened again | passed | ", "| loss: processes | passed | ", "| decode | done | ", "## model", "the table of rack"},
 			[]string{"decode", "prefill", "rack", "model"}},
 		{"two parts", measuring, "exit 1", []string{"prefill", "decode"}, 0,
 			[]string{"| prefill | done | ", "the table of decode"}, []string{"decode", "prefill"}},
@@ -105,6 +106,9 @@ func TestScript(t *testing.T) {
 			if err := json.Unmarshal(text, &figures); err != nil {
 				t.Fatalf("%v in %s", err, text)
 			}
+			if left, err := os.ReadDir(filepath.Join(folder, "made")); err != nil || len(left) != 3 {
+				t.Errorf("%v, %v where a table, figures and a log should be", err, left)
+			}
 			if len(figures.Figures) != len(c.figures) {
 				t.Errorf("figures of %v, want %v", figures.Figures, c.figures)
 			}
@@ -114,6 +118,50 @@ func TestScript(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestScriptKilled: what was found before the script is killed is there, and what a
+// part has found so far.
+func TestScriptKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	// In the second part the script, whose child is the parent's parent, is killed.
+	killing := measuring + `[ "$part" = decode ] || kill -9 "$(cut -d " " -f 4 /proc/$PPID/stat)"`
+	_, status, folder := script(t, killing, "exit 0", "checks", "decode", "prefill", "rack")
+	if status != -1 {
+		t.Errorf("exit status %d, want to be killed", status)
+	}
+	for _, c := range []struct{ file, want string }{
+		{"table.md", "| checks: stage | passed | "}, {"table.md", "the table of decode"},
+		{"figures.json", `"decode":{"part":"decode"}`}, {"parts/prefill/table.md", "the table of prefill"},
+	} {
+		text, err := os.ReadFile(filepath.Join(folder, "made", c.file))
+		if err != nil || !strings.Contains(string(text), c.want) {
+			t.Errorf("%v, no %q in %s:\n%s", err, c.want, c.file, text)
+		}
+	}
+}
+
+// TestScriptStopped: a script that is asked to stop says what it was at.
+func TestScriptStopped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	stopping := measuring + `[ "$part" = decode ] || { kill "$(cut -d " " -f 4 /proc/$PPID/stat)"; exec sleep 60; }`
+	_, status, folder := script(t, stopping, "exit 0", "decode", "prefill", "rack")
+	if status != 1 {
+		t.Errorf("exit status %d, want 1", status)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "made/table.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| decode | done | ", "| prefill | not measured: stopped | ", "the table of prefill"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
 	}
 }
 
