@@ -178,6 +178,7 @@ func (h *Host) start(o Options, listen []ma.Multiaddr) error {
 		return fmt.Errorf("%w: %w", ErrListen, err)
 	}
 	h.host.SetStreamHandler(StageProtocol, h.acceptStage)
+	h.host.Network().Notify(&network.NotifyBundle{ConnectedF: h.cleanUp})
 	if o.DHT {
 		if h.dht, err = newDHT(h.host, func() []peer.AddrInfo { return h.bootstrap }); err != nil {
 			return err
