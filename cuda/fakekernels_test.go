@@ -20,6 +20,10 @@ func (f *fake) kernel(name string, args []byte) {
 		f.norm(argsOf[kernels.NormArgs](args))
 	case name == "conv_gate", name == "conv":
 		f.conv(argsOf[kernels.ConvArgs](args), name == "conv_gate")
+	case name == "conv_terms":
+		f.convTerms(argsOf[kernels.ConvArgs](args))
+	case name == "conv_ring":
+		f.convRing(argsOf[kernels.ConvArgs](args))
 	case name == "gate":
 		f.gate(argsOf[kernels.GateArgs](args))
 	case name == "quantize":
@@ -164,61 +168,95 @@ func (f *fake) spread(to kernels.Spread, row int32, y []float32) {
 }
 
 func (f *fake) conv(a kernels.ConvArgs, gated bool) {
-	out := f.f32(a.Out, a.Batch.Rows*a.Width)
-	for row, share := range f.i32(a.Batch.RowShare, a.Batch.Rows) {
-		if share < 0 {
-			clear(out[row*int(a.Width) : (row+1)*int(a.Width)])
-		}
+	out := make([]float32, a.Batch.Rows*a.Width)
+	if a.Out != 0 {
+		out = f.f32(a.Out, a.Batch.Rows*a.Width)
+		clear(out)
 	}
-	shares := viewOf[kernels.Share](f.at(a.Batch.Shares, int64(a.Batch.ShareCount)*shareBytes), int(a.Batch.ShareCount))
+	f.eachActive(a.Batch, a.At, func(s *kernels.Share, v *kernels.VariantLayer, n int32) {
+		row := s.First + n
+		if a.Low.Terms > 0 {
+			f.add(a.Low, v.In, v.InCount, row, f.convIn(a, row))
+		}
+		y := out[row*a.Width : (row+1)*a.Width]
+		f.convRow(a, s, n, y, gated)
+		f.spread(a.Spread, row, y)
+		if s.Count <= a.Segment {
+			store(f.slot(a, s, s.Position+int64(n)), f.held(a, row))
+		}
+	})
+}
+
+// eachActive calls do for every row of every share that is active.
+func (f *fake) eachActive(b kernels.Batch, at kernels.Place, do func(s *kernels.Share, v *kernels.VariantLayer, n int32)) {
+	shares := viewOf[kernels.Share](f.at(b.Shares, int64(b.ShareCount)*shareBytes), int(b.ShareCount))
 	for i := range shares {
 		s := &shares[i]
 		if s.Count == 0 {
 			continue
 		}
-		v := f.activeShare(s, a.At)
-		for n := range s.Count {
-			y := out[(s.First+n)*a.Width : (s.First+n+1)*a.Width]
-			if v == nil {
-				clear(y)
-				continue
+		if v := f.activeShare(s, at); v != nil {
+			for n := range s.Count {
+				do(s, v, n)
 			}
-			f.convRow(a, s, v, n, y, gated)
-			f.spread(a.Spread, s.First+n, y)
 		}
 	}
 }
 
-func (f *fake) convRow(a kernels.ConvArgs, s *kernels.Share, v *kernels.VariantLayer, n int32, y []float32, gated bool) {
-	row, position := s.First+n, s.Position+int64(n)
-	width := a.Width
-	if gated {
-		width *= 2
+// convTerms adds the terms that a convolution of cut shares does not add.
+func (f *fake) convTerms(a kernels.ConvArgs) {
+	f.eachActive(a.Batch, a.At, func(s *kernels.Share, v *kernels.VariantLayer, n int32) {
+		f.add(a.Low, v.In, v.InCount, s.First+n, f.convIn(a, s.First+n))
+	})
+}
+
+// convRing keeps the rows that it does not keep.
+func (f *fake) convRing(a kernels.ConvArgs) {
+	f.eachActive(a.Batch, a.At, func(s *kernels.Share, _ *kernels.VariantLayer, n int32) {
+		if s.Count > a.Segment && n >= s.Count-a.RingRows {
+			store(f.slot(a, s, s.Position+int64(n)), f.held(a, s.First+n))
+		}
+	})
+}
+
+// convIn is a row of what is convolved, with the gate if there is one.
+func (f *fake) convIn(a kernels.ConvArgs, row int32) []float32 {
+	return f.f32(a.In+device.Pointer(row)*device.Pointer(a.InWidth)*4, a.InWidth)
+}
+
+// held is a row as a ring holds it.
+func (f *fake) held(a kernels.ConvArgs, row int32) []float32 {
+	x := append([]float32(nil), f.convIn(a, row)[:a.Width]...)
+	if a.RingBF16 != 0 {
+		portable.RoundBF16(x)
 	}
-	in := append([]float32(nil), f.f32(a.In+device.Pointer(row)*device.Pointer(width)*4, width)...)
-	if gated {
-		f.add(a.Low, v.In, v.InCount, row, in)
-	}
-	present := in[:a.Width]
+	return x
+}
+
+// slot is where the ring has a position.
+func (f *fake) slot(a kernels.ConvArgs, s *kernels.Share, position int64) []byte {
+	bytes := int64(a.Width) * int64(4-2*a.RingBF16)
+	at := position % int64(a.RingRows) * bytes
+	return f.at(s.Rings+device.Pointer(a.RingOffset)+device.Pointer(at), bytes)
+}
+
+// convRow is a row of the convolution. Taps of the pass are read from its rows.
+func (f *fake) convRow(a kernels.ConvArgs, s *kernels.Share, n int32, y []float32, gated bool) {
+	row := s.First + n
+	in := f.convIn(a, row)
 	if !portable.Finite(in) {
 		f.markBad(a.Bad, a.Batch, a.At, row)
 	}
-	size := int64(4)
-	if a.RingBF16 != 0 {
-		size = 2
-		portable.RoundBF16(present)
-	}
-	slot := func(position int64) []byte {
-		at := position % int64(a.RingRows) * int64(a.Width) * size
-		return f.at(s.Rings+device.Pointer(a.RingOffset)+device.Pointer(at), int64(a.Width)*size)
-	}
-	store(slot(position), present)
 	taps := make([][]float32, a.KernelSize)
 	for k := range taps {
-		at := position - int64(int(a.KernelSize)-1-k)*int64(a.Dilation)
+		back := (a.KernelSize - 1 - int32(k)) * a.Dilation
+		if back <= n {
+			taps[k] = f.held(a, row-back)
+			continue
+		}
 		taps[k] = make([]float32, a.Width)
-		if at >= s.Start {
-			load(taps[k], slot(at))
+		if at := s.Position + int64(n-back); at >= s.Start {
+			load(taps[k], f.slot(a, s, at))
 		}
 	}
 	portable.Conv(y, taps, f.f32(a.Weights, a.KernelSize*a.Width))
@@ -251,8 +289,11 @@ func load(values []float32, slot []byte) {
 
 func (f *fake) gate(a kernels.GateArgs) {
 	for row := range a.Batch.Rows {
-		y := f.f32(a.Out+device.Pointer(row)*device.Pointer(a.Width)*4, a.Width)
-		clear(y)
+		y := make([]float32, a.Width)
+		if a.Out != 0 {
+			y = f.f32(a.Out+device.Pointer(row)*device.Pointer(a.Width)*4, a.Width)
+			clear(y)
+		}
 		v := f.active(a.Batch, a.At, row)
 		if v == nil {
 			continue

@@ -60,10 +60,12 @@ func (s *stage) sites(k shape) int {
 	return n
 }
 
-// launch launches a kernel, unless one before it could not be.
-func (r *recorder) launch(c kernels.Call) {
-	if r.err == nil {
-		r.err = r.backend.kernels.Launch(r.backend.stream, c)
+// launch launches kernels, unless one before could not be.
+func (r *recorder) launch(calls ...kernels.Call) {
+	for _, c := range calls {
+		if r.err == nil {
+			r.err = r.backend.kernels.Launch(r.backend.stream, c)
+		}
 	}
 }
 
@@ -115,9 +117,9 @@ func (r *recorder) release(i int) {
 	r.product(&l.in, r.at(w.h), r.at(w.u), rows.rotated)
 	r.shrink(i, sideIn, r.at(w.u), rows.plain, l.in.cols)
 	made := r.site(&l.out)
-	conv := r.conv(i, r.at(w.h), r.at(w.y), made.spread)
+	conv := r.conv(i, r.at(w.h), r.plain(&l.out, w.y), made.spread)
 	conv.Low = r.low
-	r.launch(kernels.ConvGate(conv))
+	r.launch(kernels.ConvGate(conv)...)
 	r.finish(i, made)
 }
 
@@ -132,17 +134,26 @@ func (r *recorder) paper(i int) {
 	l, w := &r.layout.layers[i], &r.work
 	c := r.at(w.u)
 	made := r.site(&l.in)
-	r.launch(kernels.Conv(r.conv(i, r.x, c, made.spread)))
+	r.launch(kernels.Conv(r.conv(i, r.x, r.plain(&l.in, w.u), made.spread))...)
 	r.quantize(made, c, l.in.cols)
 	r.product(&l.in, r.at(w.h), c, made.rotated)
 	r.shrink(i, sideIn, c, made.plain, l.in.cols)
 	made = r.site(&l.out)
 	r.launch(kernels.Gate(kernels.GateArgs{
-		Batch: r.rows, At: r.place(i), In: r.at(w.h), Out: r.at(w.y), Bad: r.bad,
+		Batch: r.rows, At: r.place(i), In: r.at(w.h), Out: r.plain(&l.out, w.y), Bad: r.bad,
 		Low: r.low, Spread: made.spread, Width: int32(r.config.DFF),
 	}))
 	r.finish(i, made)
 	r.launch(kernels.Norm(r.norm(i, r.x)))
+}
+
+// plain is where the rows lie that m and the terms beside it multiply; none if they
+// are read only as int8.
+func (r *recorder) plain(m *matrix, at int64) device.Pointer {
+	if m.quantized() && r.shape.terms == 0 {
+		return 0
+	}
+	return r.at(at)
 }
 
 // finish is the end of a layer in either cell, up to x + scale·t.

@@ -62,7 +62,7 @@ type NormArgs struct {
 	_                      int32
 }
 
-// ConvArgs is what kernels conv_gate and conv are handed.
+// ConvArgs is what kernels conv_gate, conv, conv_terms and conv_ring are handed.
 type ConvArgs struct {
 	Batch                Batch
 	At                   Place
@@ -73,7 +73,8 @@ type ConvArgs struct {
 	Spread               Spread
 	RingRows, RingBF16   int32
 	KernelSize, Dilation int32
-	Width                int32
+	Width, InWidth       int32
+	Segment              int32 // 0: what suits the batch
 	_                    int32
 }
 

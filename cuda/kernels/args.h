@@ -96,29 +96,31 @@ struct NormArgs {
 };
 
 // ConvArgs of conv_gate (release): y = SiLU(conv(a))·σ(g), [a, g] = h + terms of W_in;
-// of conv (paper): out = conv(x). One thread passes through a share's rows in order, and
-// keeps what it rounded in the ring.
+// of conv (paper): out = conv(x). A share of at most segment rows is kept in its ring. Where
+// a batch has more rows, shares may be cut: conv_terms adds the terms before, conv_ring
+// keeps the rows of longer shares afterwards.
 struct ConvArgs {
 	Batch batch;
 	Place at;
-	u64 in;      // conv_gate: float* h [rows, 2·width], the terms are added there; conv: const float* x [rows, width]
-	u64 out;     // float*, [rows, width]; zeros for rows that are not active
+	u64 in;      // float*, [rows, in_width]: h of conv_gate, the terms are added there; x of conv
+	u64 out;     // float*, [rows, width]; zeros for rows that are not active; 0: only spread is wanted
 	u64 weights; // const float*, [kernel_size, width]
 	u64 bad;     // i32*, [share_count]: min'ed with layer where a number is not finite
 	u64 ring_offset; // bytes
-	Low low;         // conv_gate
+	Low low;         // of the terms that are still to be added; none: none are
 	Spread spread;   // of out
 	i32 ring_rows, ring_bf16; // rows of the layer's ring; 1: of bf16
 	i32 kernel_size, dilation;
-	i32 width, zero;
+	i32 width, in_width; // conv_gate: 2·width
+	i32 segment, zero;   // rows that a block of threads passes through: at most 32, or all of at most 32·share_count
 };
 
 // GateArgs of gate (paper): y = SiLU(v)·σ(g), [g, v] = h + terms of W_in.
 struct GateArgs {
 	Batch batch;
 	Place at;
-	u64 in;  // float* h [rows, 2·width]
-	u64 out; // float*, [rows, width]; zeros for rows that are not active
+	u64 in;  // float* h [rows, 2·width], the terms are added there
+	u64 out; // as in ConvArgs
 	u64 bad; // as in ConvArgs
 	Low low;
 	Spread spread; // of out

@@ -27,32 +27,39 @@ __device__ static inline float butterflies(float v, int block) {
 	return v;
 }
 
+// turn_of is the sign that the rotation gives to column c, as the bit of a float.
+__device__ static inline u32 turn_of(const Spread &to, int width, int c) {
+	return to.signs && c < width ? (u32)(((const u8 *)to.signs)[c / 8] >> (c % 8)) << 31 : 0;
+}
+
 // spread leaves column c of a row, one of a block's CHUNK columns each thread: rotated,
-// and in the maxima. All threads of the block call it; v is 0 past the last column. It
-// may be called again at once.
-__device__ static inline void spread(const Spread &to, SpreadRoom *room, int row, int width, int c, float v) {
+// and in the maxima. All threads of the block call it, with the turn of their column and
+// where it is in the row's matrix; v is 0 past the last column. It may be called again at
+// once.
+__device__ static inline void spread(const Spread &to, SpreadRoom *room, int row, int width, int c, u64 at, u32 turn, float v) {
 	int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-	if (!to.signs && !to.max_plain) return;
-	u32 largest = __reduce_max_sync(~0u, magnitude(v));
-	if (lane == 0) room->plain[warp] = largest;
+	if (to.max_plain) {
+		u32 largest = __reduce_max_sync(~0u, magnitude(v));
+		if (lane == 0) room->plain[warp] = largest;
+	}
 	if (!to.signs) {
+		if (!to.max_plain) return;
 		__syncthreads();
 		raise(to.max_plain, row, room->plain);
 		__syncthreads(); // before the next call writes plain
 		return;
 	}
-	if (c < width) v = turned(v, (const u8 *)to.signs, c);
 	int block = hadamard_block(width);
-	v = butterflies(v, block);
+	v = butterflies(__uint_as_float(__float_as_uint(v) ^ turn), block);
 	room->value[33 * warp + lane] = v;
 	__syncthreads();
 	raise(to.max_plain, row, room->plain);
 	v = room->value[33 * lane + warp]; // element 32·lane + warp: strides 32… are between lanes
 	v = butterflies(v, block / 32);
 	room->value[33 * lane + warp] = v;
-	largest = __reduce_max_sync(~0u, magnitude(v));
+	u32 largest = __reduce_max_sync(~0u, magnitude(v));
 	if (lane == 0) room->rotated[warp] = largest;
 	__syncthreads();
 	raise(to.max_rotated, row, room->rotated);
-	if (c < width) ((float *)to.rotated)[(u64)row * width + c] = room->value[33 * warp + lane];
+	if (c < width) ((float *)to.rotated)[at] = room->value[33 * warp + lane];
 }

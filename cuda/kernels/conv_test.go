@@ -16,12 +16,15 @@ type convCase struct {
 	width, kernelSize, dilation int
 	bf16, gate, terms           bool
 	plain                       bool // no rotated rows are wanted
+	silent                      bool // nor the rows themselves
+	old                         bool // sequences begin long before
+	segment                     int  // 0: what suits the batch
 	counts                      []int
 }
 
 func (c convCase) String() string {
-	return fmt.Sprintf("width=%d/kernel=%d/dilation=%d/bf16=%v/gate=%v/terms=%v/plain=%v",
-		c.width, c.kernelSize, c.dilation, c.bf16, c.gate, c.terms, c.plain)
+	return fmt.Sprintf("width=%d/kernel=%d/dilation=%d/bf16=%v/gate=%v/terms=%v/plain=%v/segment=%d/counts=%v",
+		c.width, c.kernelSize, c.dilation, c.bf16, c.gate, c.terms, c.plain, c.segment, c.counts)
 }
 
 func (c convCase) ringRows() int { return (c.kernelSize-1)*c.dilation + draftRows }
@@ -104,6 +107,11 @@ func (c convCase) row(h history, s *sequence, position int64, present, gate, wei
 func (c convCase) run(r *lab) {
 	r.t.Helper()
 	b := mixed(r, c.width, c.counts...)
+	for _, s := range b.sequences {
+		if c.old {
+			s.position += 1000
+		}
+	}
 	width := c.width
 	if c.gate {
 		width *= 2
@@ -129,15 +137,18 @@ func (c convCase) run(r *lab) {
 	args := ConvArgs{
 		Batch: b.describe(), At: b.place(), In: put(r.rig, in), Out: r.room(4 * b.rows * c.width), Weights: put(r.rig, weights),
 		Bad: put(r.rig, bad), RingOffset: ringOffset, Low: b.low, Spread: spread, RingRows: int32(c.ringRows()),
-		KernelSize: int32(c.kernelSize), Dilation: int32(c.dilation), Width: int32(c.width),
+		KernelSize: int32(c.kernelSize), Dilation: int32(c.dilation), Width: int32(c.width), Segment: int32(c.segment),
 	}
 	if c.bf16 {
 		args.RingBF16 = 1
 	}
+	if c.silent {
+		args.Out = 0
+	}
 	if c.gate {
-		r.runAll(ConvGate(args))
+		r.runAll(ConvGate(args)...)
 	} else {
-		r.runAll(Conv(args))
+		r.runAll(Conv(args)...)
 	}
 
 	want := make([]float32, b.rows*c.width)
@@ -156,9 +167,10 @@ func (c convCase) run(r *lab) {
 			}
 		}
 	}
-	out := got[float32](r.rig, args.Out, len(want))
-	r.same("out", out, want)
-	b.checkSpread(spread, signs, out, c.width)
+	if !c.silent {
+		r.same("out", got[float32](r.rig, args.Out, len(want)), want)
+	}
+	b.checkSpread(spread, signs, want, c.width)
 	for i, v := range got[int32](r.rig, args.Bad, len(bad)) {
 		if v != bad[i] {
 			r.t.Fatalf("bad[%d] = %d, want %d", i, v, bad[i])
@@ -200,6 +212,48 @@ func TestConv(t *testing.T) {
 	}
 }
 
+// Shares that are cut into segments, of every length, beside shares that are not; passes
+// shorter and longer than the ring, and taps older than segments and passes are long.
+func TestConvSegments(t *testing.T) {
+	l := newLab(t)
+	run := func(c convCase) { t.Run(c.String(), func(t *testing.T) { c.run(l.with(t)) }) }
+	for segment := 1; segment <= 32; segment += 1 + segment/3 {
+		for _, counts := range [][]int{{segment}, {segment + 1}, {2*segment - 1, 1}, {1, 2*segment + 1, 2, 2 * segment}} {
+			run(convCase{width: 20, kernelSize: 3, dilation: 1 + segment%3, bf16: segment%2 == 0, gate: len(counts) != 2,
+				silent: len(counts) == 4, segment: segment, counts: counts})
+		}
+	}
+	for i, dilation := range []int{1, 2, 4, 8, 16, 32, 64, 128} {
+		for _, count := range []int{2*dilation + draftRows, 70, 300} { // of the ring, and fewer and more
+			run(convCase{width: 12, kernelSize: 3, dilation: dilation, bf16: i%2 == 1, gate: i%3 != 1, old: i%4 != 3, counts: []int{count}})
+		}
+	}
+	for range 40 {
+		n := l.chance.IntN
+		c := convCase{width: 1 + n(40), kernelSize: 1 + n(6), dilation: []int{1, 2, 3, 5, 8, 19, 64, 128}[n(8)], bf16: n(2) == 0, gate: n(3) > 0,
+			plain: n(4) == 0, old: n(2) == 0, segment: 1 + n(32)}
+		c.terms = c.gate && n(3) == 0
+		for range 1 + n(6) {
+			c.counts = append(c.counts, n(3*c.segment))
+		}
+		run(c)
+	}
+}
+
+// TestSegment: batches are cut where that fills a device, not where sequences have a few
+// rows each.
+func TestSegment(t *testing.T) {
+	for _, c := range []struct{ rows, shares, width, want int32 }{
+		{1, 1, 65_536, 1}, {8, 1, 65_536, 8}, {16, 1, 65_536, 16}, {16, 16, 65_536, 16}, {64, 64, 65_536, 64},
+		{24, 1, 65_536, 8}, {64, 1, 65_536, 16}, {256, 1, 65_536, 32}, {256, 128, 65_536, 32}, {256, 1, 16_384, 16}, {256, 1, 1024, 8},
+		{256, 256, 65_536, 256}, {MaxRows, 1, MaxWidth, 32},
+	} {
+		if got := segment(c.rows, c.shares, c.width); got != c.want {
+			t.Errorf("segment(%d, %d, %d) = %d, want %d", c.rows, c.shares, c.width, got, c.want)
+		}
+	}
+}
+
 // A sequence's rows are the same in one batch or each in its own.
 func TestConvChunks(t *testing.T) {
 	r := newLab(t)
@@ -220,7 +274,7 @@ func TestConvChunks(t *testing.T) {
 				Weights: weights, Bad: put(r.rig, []int32{math.MaxInt32}), RingOffset: ringOffset, RingRows: int32(c.ringRows()),
 				KernelSize: 3, Dilation: 2, Width: int32(c.width),
 			}
-			r.runAll(Conv(args))
+			r.runAll(Conv(args)...)
 			out = append(out, got[float32](r.rig, args.Out, n*c.width)...)
 			s.position += int64(n)
 		}

@@ -25,16 +25,16 @@ func launches(rows, width int32) []Call {
 	b := Batch{Rows: rows, ShareCount: rows}
 	low := Low{Terms: 3, Rank: 128}
 	product := ProductArgs{Rows: rows, Outputs: width, Cols: width}
-	return []Call{
+	few := Batch{Rows: rows, ShareCount: (rows + 3) / 4}
+	return slices.Concat(ConvGate(ConvArgs{Batch: few, Low: low, Width: width}), Conv(ConvArgs{Batch: b, Width: width}), []Call{
 		Norm(NormArgs{Batch: b, Width: width}),
-		ConvGate(ConvArgs{Batch: b, Width: width}), Conv(ConvArgs{Batch: b, Width: width}),
 		Gate(GateArgs{Batch: b, Width: width}),
 		Quantize(QuantizeArgs{Rows: rows, Width: width}),
 		Residual(ResidualArgs{Batch: b, Width: width}),
 		BeginBlock(BlockArgs{Batch: b, Width: width}), EndBlock(BlockArgs{Batch: b, Width: width}),
 		ProductF32(product), ProductQ2(product), Shrink(ShrinkArgs{Batch: b, Low: low, Cols: width}),
 		ReadBytes(ReadBytesArgs{Count: 1}, 132), ProductS8(ProductS8Args{Rows: rows, Outputs: 16, Cols: 64}),
-	}
+	})
 }
 
 // Every kernel there is has a function that launches it, as a device can: a grid's

@@ -5,15 +5,17 @@
 #define CHUNK 1024
 
 // finite: neither an infinity nor not a number.
-__device__ static inline bool finite(float v) { return (__float_as_uint(v) & 0x7f800000u) != 0x7f800000u; }
+__device__ static inline bool finite(float v) { return fabsf(v) < __uint_as_float(0x7f800000u); }
 
-// round_bf16 is the bfloat16 nearest to v, ties to even, as a float.
-__device__ static inline float round_bf16(float v) {
-	u32 bits = __float_as_uint(v);
-	if ((bits & 0x7f800000u) == 0x7f800000u) return v;
-	bits += 0x7fffu + ((bits >> 16) & 1u);
-	return __uint_as_float(bits & 0xffff0000u);
+// bf16_bits is the bfloat16 nearest to v, ties to even.
+__device__ static inline u16 bf16_bits(float v) {
+	u16 bits;
+	asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(v));
+	return bits;
 }
+
+// round_bf16 is the same as a float.
+__device__ static inline float round_bf16(float v) { return __uint_as_float((u32)bf16_bits(v) << 16); }
 
 // share_active is what a share's sequence adds to the layer; null if its state does not
 // hold the block, or the block is skipped.

@@ -31,6 +31,8 @@ var sizes = map[string]uintptr{
 	"rms_norm":            unsafe.Sizeof(NormArgs{}),
 	"conv_gate":           unsafe.Sizeof(ConvArgs{}),
 	"conv":                unsafe.Sizeof(ConvArgs{}),
+	"conv_terms":          unsafe.Sizeof(ConvArgs{}),
+	"conv_ring":           unsafe.Sizeof(ConvArgs{}),
 	"gate":                unsafe.Sizeof(GateArgs{}),
 	"quantize":            unsafe.Sizeof(QuantizeArgs{}),
 	"residual":            unsafe.Sizeof(ResidualArgs{}),

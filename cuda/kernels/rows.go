@@ -29,14 +29,60 @@ func Norm(a NormArgs) Call {
 	return Call{"rms_norm", device.Launch{Grid: [3]int{int(a.Batch.Rows), 1, 1}, Block: [3]int{threads, 1, 1}, Args: bytesOf(a)}}
 }
 
-// ConvGate launches the release cell's convolution and gate.
-func ConvGate(a ConvArgs) Call { return conv("conv_gate", a) }
+// ConvGate launches the release cell's convolution and gate, one call after the other.
+// It sets InWidth.
+func ConvGate(a ConvArgs) []Call {
+	a.InWidth = 2 * a.Width
+	return conv("conv_gate", a)
+}
 
-// Conv launches the paper cell's convolution.
-func Conv(a ConvArgs) Call { return conv("conv", a) }
+// Conv launches the paper cell's convolution in the same way.
+func Conv(a ConvArgs) []Call {
+	a.InWidth = a.Width
+	return conv("conv", a)
+}
 
-func conv(name string, a ConvArgs) Call {
-	return Call{name, device.Launch{Grid: [3]int{chunks(a.Width), int(a.Batch.ShareCount), 1}, Block: [3]int{chunk, 1, 1}, Args: bytesOf(a)}}
+func conv(name string, a ConvArgs) []Call {
+	b := a.Batch
+	if a.Segment == 0 {
+		a.Segment = segment(b.Rows, b.ShareCount, a.Width)
+	}
+	grid := [3]int{chunks(a.Width), int(b.ShareCount), 1}
+	if b.Rows <= a.Segment {
+		return []Call{{name, device.Launch{Grid: grid, Block: [3]int{chunk, 1, 1}, Args: bytesOf(a)}}}
+	}
+	var calls []Call
+	each := device.Launch{Grid: [3]int{chunks(a.InWidth), int(b.Rows), 1}, Block: [3]int{256, 1, 1}}
+	if a.Low.Terms > 0 {
+		each.Args = bytesOf(a)
+		calls = append(calls, Call{"conv_terms", each})
+		a.Low = Low{}
+	}
+	grid[1] += int((b.Rows - 1) / a.Segment) // stretches of the batch but for the first
+	calls = append(calls, Call{name, device.Launch{Grid: grid, Block: [3]int{chunk, 1, 1}, Args: bytesOf(a)}})
+	each.Grid[0], each.Args = grid[0], bytesOf(a)
+	return append(calls, Call{"conv_ring", each})
+}
+
+// Of how shares are cut for convolutions.
+const (
+	uncut       = 16      // rows of a batch that is not worth it
+	leastRows   = 8       // of a segment
+	mostRows    = 32      // of a segment: the kernels take no more
+	manySharing = 2 * 128 // blocks of threads that fill a device
+)
+
+// segment is how many rows of a share one block of threads passes through: so many that
+// there are blocks for a whole device; all rows where most sequences have one.
+func segment(rows, shares, width int32) int32 {
+	if rows <= uncut || rows < 2*shares {
+		return rows
+	}
+	n := int32(leastRows)
+	for n < mostRows && chunks(width)*int(rows) >= manySharing*int(2*n) {
+		n *= 2
+	}
+	return n
 }
 
 // Gate launches the paper cell's gate.
