@@ -171,6 +171,18 @@ func TestFailuresOfADevice(t *testing.T) {
 	}
 }
 
+// Whatever the driver says, an open device goes on or says that it does not.
+func TestFailEndsTheDevice(t *testing.T) {
+	for code := range results {
+		g := &gpu{lost: make(chan struct{})}
+		err := g.fail(status(code), "a call")
+		goesOn := errors.Is(err, device.ErrOutOfMemory) || errors.Is(err, device.ErrUnsupported)
+		if device.Fatal(err) == goesOn || (g.failed() == nil) != goesOn {
+			t.Errorf("%v: goes on: %t, ended by %v", err, goesOn, g.failed())
+		}
+	}
+}
+
 // Close gives back all that was made of a device, also of one that failed.
 func TestCloseGivesBack(t *testing.T) {
 	before := free(t)

@@ -53,9 +53,13 @@ func (g *gpu) fail(err error, doing string) error {
 	if !errors.As(err, &known) {
 		known = failure(codeOf(err), doing)
 	}
-	if !errors.Is(known, device.ErrOutOfMemory) && !errors.Is(known, device.ErrUnsupported) {
-		g.end(known)
+	if errors.Is(known, device.ErrOutOfMemory) || errors.Is(known, device.ErrUnsupported) {
+		return known
 	}
+	if !device.Fatal(known) { // a device that was opened is there no more
+		known = &device.Error{Kind: device.ErrLost, Code: known.Code, Name: known.Name, Doing: known.Doing}
+	}
+	g.end(known)
 	return known
 }
 
