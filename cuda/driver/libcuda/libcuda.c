@@ -8,8 +8,10 @@
 //
 // Jumping, not calling, hands on arguments of any number and type untouched, so
 // nothing is needed here but names: symbols.h has those that the program asks for.
+#define _POSIX_C_SOURCE 200809L
 #include <dlfcn.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
@@ -62,6 +64,9 @@ HIDDEN int zetagrid_cuda_start(const char **why) {
 		void *found = dlsym(library, symbols[i].name);
 		*symbols[i].at = found ? found : (void *)too_old;
 	}
+	// Kernels are made ready when they are loaded, not when they are first launched: that
+	// may be in a recording, or in what is timed.
+	setenv("CUDA_MODULE_LOADING", "EAGER", 0);
 	int (*init)(unsigned);
 	*(void **)&init = dlsym(library, "cuInit");
 	return init ? init(0) : not_found;

@@ -86,7 +86,11 @@ static int setting(const char *name, int otherwise) {
 	pthread_mutex_unlock(&lock); \
 	return r
 
-CUresult cuInit(unsigned flags) { return flags ? CUDA_ERROR_INVALID_VALUE : setting("FAKE_INIT", 0); }
+// What asks for kernels to be loaded when they are first launched is not started.
+CUresult cuInit(unsigned flags) {
+	const char *loading = getenv("CUDA_MODULE_LOADING");
+	return flags || !loading || strcmp(loading, "EAGER") ? CUDA_ERROR_INVALID_VALUE : setting("FAKE_INIT", 0);
+}
 
 CUresult cuDriverGetVersion(int *version) {
 	*version = setting("FAKE_VERSION", 12090);
