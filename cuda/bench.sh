@@ -85,6 +85,7 @@ mkdir -p "$out"
 out="$(cd "$out" && pwd)"
 scratch="$(mktemp -d)"
 readonly out scratch log="$out/checks.log"
+mkdir -p "$CUDA_CACHE_PATH" 2>/dev/null || export CUDA_CACHE_PATH="$scratch/cache"
 rm -rf "$out/table.md" "$out/figures.json" "$out/parts"
 : >"$log"
 
@@ -110,7 +111,7 @@ if command -v go >/dev/null; then
 	say "building"
 	build >>"$log" 2>&1 || say "the build failed, see $log"
 fi
-if [ -e "$packed" ] && ! [ -x "$bin/zetagrid" ]; then
+if [ "$packed" -nt "$bin/zetagrid" ]; then
 	mkdir -p "$bin"
 	tar -C "$bin" -xzf "$packed"
 fi
