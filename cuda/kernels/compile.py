@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Compile every .cu file beside this one with NVRTC.
 
-  compile.py                 write ptx/NAME.ptx
-  compile.py --check         compare with ptx/NAME.ptx; exit 1 where they differ
-  compile.py --cubin DIR     write DIR/NAME.cubin, machine code for --arch (sm_90)
+  compile.py           write ptx/NAME.ptx
+  compile.py --check   compare with ptx/NAME.ptx; exit 1 where they differ
 
 NVRTC is looked for in Python's packages (nvidia-cuda-nvrtc-cu12) and in the
 library path. The exact rules of the arithmetic are options here: no fused
@@ -34,18 +33,18 @@ def nvrtc():
     return ctypes.CDLL(name)
 
 
-def compiled(library, name, arch, size, get):
-    """The result of one compilation, or exit with the compiler's log."""
+def compiled(library, name):
+    """The PTX of one file, or exit with the compiler's log."""
     with open(os.path.join(HERE, name), "rb") as f:
         source = f.read()
-    options = [o.encode() for o in EXACT + ["--std=c++17", "--gpu-architecture=" + arch, "--include-path=" + HERE]]
+    options = [o.encode() for o in EXACT + ["--std=c++17", "--gpu-architecture=compute_80", "--include-path=" + HERE]]
     program = ctypes.c_void_p()
     must(library.nvrtcCreateProgram(ctypes.byref(program), source, name.encode(), 0, None, None))
     status = library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
     log = result(library, program, library.nvrtcGetProgramLogSize, library.nvrtcGetProgramLog).rstrip(b"\0\n").decode()
     if status != 0 or log:
         sys.exit("compile.py: %s:\n%s" % (name, log))  # a warning is an error
-    return result(library, program, getattr(library, size), getattr(library, get))
+    return result(library, program, library.nvrtcGetPTXSize, library.nvrtcGetPTX)
 
 
 def result(library, program, size, get):
@@ -62,7 +61,7 @@ def must(status):
 
 
 def ptx(library, name):
-    text = compiled(library, name, "compute_80", "nvrtcGetPTXSize", "nvrtcGetPTX").rstrip(b"\0").decode()
+    text = compiled(library, name).rstrip(b"\0").decode()
     text = re.sub(r"^//.*\n", "", text, flags=re.M)  # the compiler's name and build
     text = re.sub(r'^\t\.pragma "used_bytes_mask.*\n', "", text, flags=re.M)  # a hint of a later version
     text = re.sub(r"^\.version .*$", LANGUAGE, text, count=1, flags=re.M)
@@ -72,16 +71,10 @@ def ptx(library, name):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--cubin", metavar="DIR")
-    parser.add_argument("--arch", default="sm_90")
     options = parser.parse_args()
     library, differ = nvrtc(), []
     for name in sorted(os.path.basename(p) for p in glob.glob(os.path.join(HERE, "*.cu"))):
         stem = name[:-3]
-        if options.cubin:
-            with open(os.path.join(options.cubin, stem + ".cubin"), "wb") as f:
-                f.write(compiled(library, name, options.arch, "nvrtcGetCUBINSize", "nvrtcGetCUBIN"))
-            continue
         path, text = os.path.join(HERE, "ptx", stem + ".ptx"), ptx(library, name)
         if options.check:
             with open(path) as f:

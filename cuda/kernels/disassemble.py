@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Count the instructions of the products' inner loops in machine code.
 
-  disassemble.py [--cubin DIR] [--listing NAME]
+  disassemble.py [--arch sm_90] [--listing NAME]
 
-Compiles every kernel for --arch (or takes DIR's NAME.cubin), prints a table, and
-exits 1 when a kernel keeps registers in local memory, or when a loop spends more
-instructions on the bytes it reads than is stated here. --listing prints the inner
-loop of one kernel. It needs what compile.py needs, and nvdisasm, which is looked for
-in Python's packages (nvidia-cuda-nvdisasm) and in the path.
+Assembles every file of ptx/ for --arch, as a driver does, prints a table, and exits 1
+when a kernel keeps registers in local memory, or when a loop spends more instructions
+on the bytes it reads than is stated here. --listing prints the inner loop of one
+kernel. ptxas and nvdisasm are looked for in Python's packages (nvidia-cuda-nvcc-cu12,
+nvidia-cuda-nvdisasm) and in the path.
 """
 import argparse
 import collections
@@ -43,11 +43,11 @@ LIMITS = {
 COLUMNS = ["LOP3", "SHF", "IDP", "IMMA", "FMUL", "LDG", "LDS"]
 
 
-def nvdisasm():
+def program(tool, package):
     for folder in sys.path:
-        for name in glob.glob(os.path.join(folder, "nvidia/*/bin/nvdisasm")):
+        for name in glob.glob(os.path.join(folder, "nvidia/*/bin", tool)):
             return name
-    return shutil.which("nvdisasm") or sys.exit("disassemble.py: no nvdisasm: install nvidia-cuda-nvdisasm")
+    return shutil.which(tool) or sys.exit("disassemble.py: no %s: install %s" % (tool, package))
 
 
 def registers(cubin):
@@ -123,17 +123,16 @@ def report(name, code, regs):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--cubin", metavar="DIR")
     parser.add_argument("--arch", default="sm_90")
     parser.add_argument("--listing", metavar="NAME")
     options = parser.parse_args()
-    tool, wrong, seen = nvdisasm(), [], set()
+    assembler, tool = program("ptxas", "nvidia-cuda-nvcc-cu12"), program("nvdisasm", "nvidia-cuda-nvdisasm")
+    wrong, seen = [], set()
+    print("%-22s %4s %5s %5s" % ("inner loop, " + options.arch, "regs", "local", "all"), *("%5s" % c for c in COLUMNS), "all/byte limit")
     with tempfile.TemporaryDirectory() as made:
-        folder = options.cubin or made
-        if not options.cubin:
-            subprocess.run([sys.executable, os.path.join(HERE, "compile.py"), "--cubin", folder, "--arch", options.arch], check=True)
-        print("%-22s %4s %5s %5s" % ("inner loop", "regs", "local", "all"), *("%5s" % c for c in COLUMNS), "all/byte limit")
-        for cubin in sorted(glob.glob(os.path.join(folder, "*.cubin"))):
+        cubin = os.path.join(made, "cubin")
+        for text in sorted(glob.glob(os.path.join(HERE, "ptx", "*.ptx"))):
+            subprocess.run([assembler, "-arch=" + options.arch, "-o", cubin, text], check=True)
             regs = registers(cubin)
             for name, code in sorted(kernels(tool, cubin).items()):
                 seen.add(name)

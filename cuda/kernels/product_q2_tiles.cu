@@ -67,8 +67,7 @@ template <int PAIRS, int ROWS, int KINDS, int MATRIX, int SPLIT, int BESIDE, int
 
 	// sum adds up this warp's columns: steps of RUNS runs, and what is left of one.
 	__device__ inline void sum() {
-		const int whole = groups / STEP;
-		int step = split, line = split * STEP + t;
+		int left = groups / STEP - split, line = split * STEP + t; // whole steps, of which every SPLIT'th is this warp's
 		const uint4 *q = (const uint4 *)a.q.q + (u64)line * a.stride + min(first + g, a.rows - 1);
 		const uint4 *from[PAIRS];
 		uint4 ahead[RUNS][PAIRS];
@@ -77,11 +76,11 @@ template <int PAIRS, int ROWS, int KINDS, int MATRIX, int SPLIT, int BESIDE, int
 			from[pair] = (const uint4 *)a.weights + ((u64)min(block(pair), (a.outputs - 1) / 16) * groups + line) * 4 + g % 4;
 #pragma unroll
 			for (int run = 0; run < RUNS; run++) {
-				if (step < whole) ahead[run][pair] = load(from[pair] + run * 16);
+				if (left > 0) ahead[run][pair] = load(from[pair] + run * 16);
 			}
 		}
-		while (step < whole) {
-			step += SPLIT;
+		while (left > 0) {
+			left -= SPLIT;
 #pragma unroll
 			for (int pair = 0; pair < PAIRS; pair++) from[pair] += SPLIT * STEP * 4;
 #pragma unroll
@@ -90,15 +89,15 @@ template <int PAIRS, int ROWS, int KINDS, int MATRIX, int SPLIT, int BESIDE, int
 #pragma unroll
 				for (int pair = 0; pair < PAIRS; pair++) {
 					codes[pair] = ahead[run][pair];
-					if (step < whole) ahead[run][pair] = load(from[pair] + run * 16);
+					if (left > 0) ahead[run][pair] = load(from[pair] + run * 16);
 				}
 				multiply(codes, q, true);
 				q += (u64)(u32)a.stride * 4;
 			}
 			q += (u64)(u32)a.stride * ((SPLIT - 1) * STEP);
 		}
-		if (step > whole) return;
-		for (line = whole * STEP + t; line - t < groups; line += 4) {
+		if (left < 0) return;
+		for (line = groups / STEP * STEP + t; line - t < groups; line += 4) {
 			uint4 codes[PAIRS] = {};
 #pragma unroll
 			for (int pair = 0; pair < PAIRS; pair++) {
