@@ -75,6 +75,7 @@ func TestRun(t *testing.T) {
 		"hop ", "block " + block + ",rows=1", "block " + block + ",rows=2",
 		"rack " + block + ",blocks=3,devices=3,sessions=1", "rack " + block + ",blocks=3,devices=3,sessions=2",
 		"model-decode " + whole + ",rows=1", "model-decode " + whole + ",rows=2",
+		"model-prefill " + whole + ",bytes=16", "model-memory " + whole + ",bytes=16",
 		"model-prefill " + whole + ",bytes=260", "model-memory " + whole + ",bytes=260",
 	}
 	if !slices.Equal(got, want) {
@@ -128,7 +129,7 @@ func TestOutOfTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	measured, missing := names(r)
-	if len(measured) != 1 || len(missing) != 8 || steps != 9 {
+	if len(measured) != 1 || len(missing) != 10 || steps != 11 {
 		t.Errorf("measured %v, not measured %v, after %d steps", measured, missing, steps)
 	}
 	for _, m := range r.NotMeasured {

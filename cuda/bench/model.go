@@ -38,10 +38,23 @@ func modelTasks(o Options) []task {
 			return l.one("model-decode", shape, f, err)
 		}})
 	}
-	shape = fmt.Sprintf("%s,bytes=%d", shape, o.Bytes)
-	return append(list,
-		task{"model-prefill", shape, func(ctx context.Context, l *lab) (found, error) { return l.readText(ctx, shape) }},
-		task{"model-memory", shape, func(ctx context.Context, l *lab) (found, error) { return l.memory(shape) }})
+	for _, bytes := range textsOf(o.Bytes) {
+		shape := fmt.Sprintf("%s,bytes=%d", shape, bytes)
+		list = append(list,
+			task{"model-prefill", shape, func(ctx context.Context, l *lab) (found, error) { return l.readText(ctx, shape, bytes) }},
+			task{"model-memory", shape, func(ctx context.Context, l *lab) (found, error) { return l.memory(shape, bytes) }})
+	}
+	return list
+}
+
+// textsOf is the bytes of a text after which there are figures: once early, since
+// reading all of it takes minutes that there may not be.
+func textsOf(bytes int) []int {
+	const part = 16
+	if bytes < part {
+		return []int{bytes}
+	}
+	return []int{bytes / part, bytes}
 }
 
 // sequencesOf is one sequence, and all of them.
@@ -52,36 +65,36 @@ func sequencesOf(souls int) []int {
 	return []int{1, souls}
 }
 
-// readText reads a text in passes as large as the stage takes.
-func (l *lab) readText(ctx context.Context, shape string) (found, error) {
+// readText reads on to so many bytes of a text, in passes as large as the stage takes.
+func (l *lab) readText(ctx context.Context, shape string, bytes int) (found, error) {
 	d, err := l.load(&l.model)
 	if err != nil {
 		return found{}, err
 	}
-	total, steps := time.Duration(0), 0
-	for ; d.text < l.options.Bytes; steps++ {
+	total, steps, before := time.Duration(0), 0, d.text
+	for ; d.text < bytes; steps++ {
 		if err := ctx.Err(); err != nil {
 			return found{}, err
 		}
-		rows := min(cuda.MaxRows, l.options.Bytes-d.text)
+		rows := min(cuda.MaxRows, bytes-d.text)
 		took, err := d.prompt(rows)
 		if err != nil {
 			return found{}, err
 		}
 		total, d.text = total+took, d.text+rows
 	}
-	f := bench.Figure{Rounds: steps, Unit: "bytes/s", Value: float64(l.options.Bytes) / total.Seconds()}
+	f := bench.Figure{Rounds: steps, Unit: "bytes/s", Value: float64(bytes-before) / total.Seconds()}
 	return l.one("model-prefill", shape, f, nil)
 }
 
 // memory is how much of the device's memory was taken at most, by whomever, with
 // all that came before in it.
-func (l *lab) memory(shape string) (found, error) {
+func (l *lab) memory(shape string, bytes int) (found, error) {
 	d, err := l.load(&l.model)
 	if err != nil {
 		return found{}, err
 	}
-	if d.text < l.options.Bytes {
+	if d.text < bytes {
 		return found{}, fmt.Errorf("%w: the text was not read", errMissing)
 	}
 	// Each sequence wears its Soul, and all take part in the last Step.
