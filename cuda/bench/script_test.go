@@ -25,6 +25,7 @@ func script(t *testing.T, zetagrid, test string, args ...string) (out string, st
 	for name, text := range map[string]string{
 		"cuda/bench.sh": string(text), ".cuda/bin/zetagrid": "#!/bin/sh\n" + zetagrid, ".cuda/bin/cuda.test": "#!/bin/sh\n" + test,
 		".cuda/bin/kernels.test": "#!/bin/sh\n" + test, "cuda/kernels/kernels.go": "", "cuda/bench/processes.sh": test,
+		"tools/compute-sanitizer": "#!/bin/sh\nshift 4\nexec \"$@\"", // less --tool and --error-exitcode
 	} {
 		file := filepath.Join(folder, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o755)); err != nil {
@@ -33,7 +34,7 @@ func script(t *testing.T, zetagrid, test string, args ...string) (out string, st
 	}
 	command := exec.CommandContext(t.Context(), bash, append([]string{"cuda/bench.sh"}, args...)...)
 	command.Dir = folder
-	command.Env = append(os.Environ(), "OUT=made")
+	command.Env = append(os.Environ(), "OUT=made", "PATH="+filepath.Join(folder, "tools")+":"+os.Getenv("PATH"))
 	made, err := command.Output()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -69,7 +70,7 @@ func TestScript(t *testing.T) {
 	}{
 		{"everything", measuring, `echo "$ZETAGRID_CUDA"`, nil, 0,
 			[]string{"zetagrid test", "| checks: golden digests | passed | ", "| checks: stage | passed | ", "| loss: stages | passed | ",
-				"| loss: a device opened again | passed | ", "| loss: processes | passed | ", "| decode | done | ", "## model", "the table of rack"},
+				"| loss: a device opened again | passed | ", "| loss: processes | passed | ", "| sanitizer: stage, racecheck | passed | ", "| decode | done | ", "## model", "the table of rack"},
 			[]string{"decode", "prefill", "rack", "model"}},
 		{"two parts", measuring, "exit 1", []string{"prefill", "decode"}, 0,
 			[]string{"| prefill | done | ", "the table of decode"}, []string{"decode", "prefill"}},

@@ -16,8 +16,10 @@ import (
 // emulator, as without the tag, unless the variable says that there must be one.
 func init() {
 	number, must := os.LookupEnv("ZETAGRID_CUDA")
-	if _, err := driver.Devices(); !must && err != nil {
-		return
+	if !must {
+		if _, err := driver.Devices(); err != nil {
+			return
+		}
 	}
 	newDevice = func(emulator.Options) (device.Device, error) {
 		n := 0
