@@ -260,6 +260,18 @@ func TestNoGarbage(t *testing.T) {
 	}
 }
 
+func TestResources(t *testing.T) {
+	d := open(t)
+	f := kernel(t, d, "add").(*function)
+	if registers, local, err := f.Resources(); registers != len("add") || local != 0 || err != nil {
+		t.Errorf("%d, %d, %v", registers, local, err)
+	}
+	must(t, d.Close())
+	if _, _, err := f.Resources(); !errors.Is(err, device.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
 func TestMarks(t *testing.T) {
 	d := open(t)
 	s := newStream(t, d)

@@ -65,6 +65,20 @@ func (m *module) Function(name string) (device.Function, error) {
 	return f, nil
 }
 
+// Resources are the registers that the driver's compiler gave a thread of the kernel, and
+// the bytes of local memory for what they do not hold.
+func (f *function) Resources() (registers, local int, err error) {
+	err = f.gpu.call(func() error {
+		r, l, err := resources(f.f)
+		registers, local = int(r), int(l)
+		return err
+	})
+	if err != nil {
+		return 0, 0, f.gpu.fail(err, f.doing)
+	}
+	return registers, local, nil
+}
+
 // check refuses a launch that the driver would misread.
 func (f *function) check(l device.Launch) error {
 	for i := range 3 {

@@ -115,6 +115,14 @@ func moduleFunction(m C.CUmodule, name string) (f C.CUfunction, err error) {
 	return f, err
 }
 
+// resources are the registers and the bytes of local memory of a thread.
+func resources(f C.CUfunction) (registers, local C.int, err error) {
+	if err = of(C.cuFuncGetAttribute(&registers, C.CU_FUNC_ATTRIBUTE_NUM_REGS, f)); err == nil {
+		err = of(C.cuFuncGetAttribute(&local, C.CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, f))
+	}
+	return registers, local, err
+}
+
 func allowShared(f C.CUfunction, bytes int) error {
 	return of(C.cuFuncSetAttribute(f, C.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, C.int(bytes)))
 }

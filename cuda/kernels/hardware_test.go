@@ -3,8 +3,11 @@
 package kernels
 
 import (
+	"maps"
 	"os"
+	"slices"
 	"strconv"
+	"testing"
 
 	"github.com/zetagrid/zetagrid/cuda/device"
 	"github.com/zetagrid/zetagrid/cuda/driver"
@@ -30,5 +33,21 @@ func init() {
 			}
 		}
 		return driver.Open(n)
+	}
+}
+
+// TestResources logs what the driver's compiler made of the kernels: registers in local
+// memory cost more time than they save.
+func TestResources(t *testing.T) {
+	if _, must := os.LookupEnv("ZETAGRID_CUDA"); !must {
+		t.Skip("ZETAGRID_CUDA names no GPU")
+	}
+	functions := newRig(t).set.functions
+	for _, name := range slices.Sorted(maps.Keys(functions)) {
+		registers, local, err := functions[name].(interface{ Resources() (int, int, error) }).Resources()
+		if err != nil {
+			t.Error(err)
+		}
+		t.Logf("%-24s %3d registers, %4d bytes of local memory", name, registers, local)
 	}
 }

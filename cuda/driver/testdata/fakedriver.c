@@ -313,6 +313,12 @@ CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *
 	RETURN;
 }
 
+CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfunction function) {
+	ENTER;
+	if (!r) *value = attribute == CU_FUNC_ATTRIBUTE_NUM_REGS ? strlen(function->name) : 0;
+	RETURN;
+}
+
 CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value) {
 	ENTER;
 	if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value > 227 << 10) return pthread_mutex_unlock(&lock), CUDA_ERROR_INVALID_VALUE;
