@@ -128,7 +128,7 @@ for folder in /usr/local/nvidia/lib64 /usr/lib/wsl/lib; do
 done
 
 version="$("$bin/zetagrid" version | sed -n 1p)" || { say "the programs do not run here" && exit 1; }
-gpus="$(timeout 30 nvidia-smi --query-gpu=index,name,driver_version,clocks.max.sm,clocks.max.mem,power.limit --format=csv)" || true
+gpus="$(timeout 30 nvidia-smi --query-gpu=index,name,driver_version,clocks.max.sm,clocks.max.mem,power.limit --format=csv 2>>"$log")" || true
 
 failed=0 lines=() json=()
 
@@ -163,8 +163,12 @@ note() {
 	mv "$scratch/table.md" "$scratch/figures.json" "$out"
 }
 
-# left is the seconds that are left for a part.
-left() { echo $((limit - SECONDS)); }
+# left is the seconds that are left for a part: no more than most, so that one that
+# hangs leaves time for others.
+left() {
+	local rest=$((limit - SECONDS))
+	echo $((rest < most ? rest : most))
+}
 
 # check PART COMMAND…: runs a test, whose output goes to the log.
 check() {
@@ -229,6 +233,9 @@ sanitize() {
 
 trap 'kill $running 2>/dev/null; note "$part" "not measured" 0 stopped; exit 1' INT TERM
 for part in "${parts[@]}"; do
+	most=$((limit / 3 + 1))
+	case "$part" in model | sanitizer) most=$limit ;; esac
+	[ ${#parts[@]} -gt 1 ] || most=$limit
 	case "$part" in
 	checks)
 		tests "checks: golden digests" cuda.test cuda '^TestDeviceSelfCheck$'
