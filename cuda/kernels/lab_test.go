@@ -70,6 +70,7 @@ const (
 	huge     // sums of squares overflow
 	empty    // zeros of both signs
 	broken   // one number is not finite
+	halfway  // as int8 about halfway between two integers
 	kinds
 )
 
@@ -92,6 +93,13 @@ func (l *lab) numbers(n, kind int) []float32 {
 			v = []float32{0, float32(math.Copysign(0, -1)), 1, -1, 0x1p-140, 50, -90, 3e-3}[l.chance.IntN(8)]
 		}
 		s[i] = v
+	}
+	if kind == halfway && n > 0 {
+		s[0] = float32(math.Ldexp(1+l.chance.Float64(), l.chance.IntN(100)-50))
+		for i := range s[1:] {
+			half := (float32(l.chance.IntN(127)) + 0.5) * (s[0] / 127)
+			s[i+1] = math.Float32frombits(math.Float32bits(half) + uint32(l.chance.IntN(9)) - 4)
+		}
 	}
 	if kind == broken && n > 0 {
 		s[l.chance.IntN(n)] = []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))}[l.chance.IntN(3)]

@@ -223,15 +223,13 @@ __device__ static inline u32 block_max(u32 v, Room *room) {
 // convert writes a warp's columns as int8 and returns the lane's part of their sum.
 __device__ static inline i32 convert(const Int8Rows &to, const Held &held, int row, int stride, float scale) {
 	i32 sum = 0;
+	float inverse = 1.0f / scale;
 #pragma unroll
 	for (int i = 0; i < HELD; i += 4) {
-		u32 packed = 0;
-#pragma unroll
-		for (int j = 0; j < 4; j++) {
-			i32 n = converts(scale) ? to_int8(held.v[i + j], scale) : 0;
-			packed |= (u32)(n & 0xff) << (8 * j);
-			sum += n;
-		}
+		u32 n[4] = {};
+		if (converts(scale)) to_int8(n, held.v + i, scale, inverse);
+		u32 packed = low_bytes(n);
+		sum = bytes_sum(packed, sum);
 		int c = held.column(i);
 		if (c < (held.width + 15) / 16 * 16) ((u32 *)to.q)[((u64)(c / 16) * stride + row) * 4 + c % 16 / 4] = packed;
 	}
@@ -243,12 +241,15 @@ __device__ static inline i32 convert(const Int8Rows &to, const Held &held, int r
 __device__ static inline i32 convert_turned(const Int8Rows &to, const Held &held, int row, int stride, float scale, int4 *q) {
 	int lane = threadIdx.x % 32;
 	i32 sum = 0;
+	float inverse = 1.0f / scale;
 	__syncwarp(); // q may still be read
 #pragma unroll
-	for (int i = 0; i < HELD; i++) {
-		i32 n = converts(scale) ? to_int8(held.v[i], scale) : 0;
-		((i8 *)q)[32 * i + lane] = n;
-		sum += n;
+	for (int i = 0; i < HELD; i += 4) {
+		u32 n[4] = {};
+		if (converts(scale)) to_int8(n, held.v + i, scale, inverse);
+#pragma unroll
+		for (int j = 0; j < 4; j++) ((u8 *)q)[32 * (i + j) + lane] = n[j];
+		sum = bytes_sum(low_bytes(n), sum);
 	}
 	__syncwarp();
 	int group = (held.turned_column(lane / 2) - lane) / 16 + lane % 2; // of the lane's 16 bytes

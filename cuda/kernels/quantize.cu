@@ -18,16 +18,10 @@ __device__ static inline void quantize_chunk(const QuantizeArgs &a, const Int8Ro
 			if (c + j < a.width) v[j] = x[c + j];
 	}
 	float scale = row_scale(((const u32 *)maxima)[row]);
-	u32 packed = 0;
-	i32 sum = 0;
-	if (converts(scale)) {
-#pragma unroll
-		for (int j = 0; j < EACH; j++) {
-			i32 q = to_int8(v[j], scale);
-			packed |= (u32)(q & 0xff) << (8 * j);
-			sum += q;
-		}
-	}
+	u32 n[EACH] = {};
+	if (converts(scale)) to_int8(n, v, scale, 1.0f / scale);
+	u32 packed = low_bytes(n);
+	i32 sum = bytes_sum(packed, 0);
 	if (c < (a.width + 15) / 16 * 16) ((u32 *)to.q)[((u64)(c / 16) * a.stride + row) * 4 + c % 16 / 4] = packed;
 	if (blockIdx.x == 0 && threadIdx.x == 0) ((float *)to.scale)[row] = scale;
 	if (!converts(scale)) return; // the same for the whole block

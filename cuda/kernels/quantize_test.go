@@ -13,7 +13,7 @@ func TestQuantize(t *testing.T) {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
 			r := l.with(t)
 			b := newBatch(r, []*sequence{{count: 7, hi: 4, routing: 1}}) // and a row that is none
-			plain := b.matrix(width, ordinary, tiny, faint, huge, empty, broken)
+			plain := b.matrix(width, ordinary, tiny, faint, huge, empty, halfway, broken)
 			for c := range width {
 				plain[(b.rows-1)*width+c] = 0
 			}
