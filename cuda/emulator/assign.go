@@ -1,5 +1,10 @@
 package emulator
 
+import (
+	"cmp"
+	"slices"
+)
+
 // While a kernel is decoded, every virtual register has a number of its own, from
 // virtualBase on, so that it is no predicate's; compilers write thousands of them.
 // assign then lets registers that are never alive together share room, of which a
@@ -14,6 +19,7 @@ type bitset []uint64
 
 func (b bitset) has(i int32) bool { return b[i>>6]>>(i&63)&1 != 0 }
 func (b bitset) set(i int32)      { b[i>>6] |= 1 << (i & 63) }
+func (b bitset) clear(i int32)    { b[i>>6] &^= 1 << (i & 63) }
 
 // straight is instructions that are always run in a row, and what is alive at
 // their ends.
@@ -28,13 +34,7 @@ type straight struct {
 // assign gives every virtual register room.
 func (d *decoder) assign() {
 	n := d.p.registers
-	parts := d.cut(n)
-	for changed := true; changed; {
-		changed = false
-		for i := len(parts) - 1; i >= 0; i-- {
-			changed = parts[i].flow(parts) || changed
-		}
-	}
+	parts := d.flow()
 	from, to := make([]int32, n), make([]int32, n)
 	for r := range from {
 		from[r] = -1
@@ -64,6 +64,41 @@ func (d *decoder) assign() {
 		}
 	}
 	d.rename(d.share(from, to))
+	d.p.parts, d.p.alive = d.flow(), make([]bitset, len(d.p.code))
+}
+
+// flow finds what is alive where.
+func (d *decoder) flow() []straight {
+	parts := d.cut(d.p.registers)
+	for changed := true; changed; {
+		changed = false
+		for i := len(parts) - 1; i >= 0; i-- {
+			changed = parts[i].flow(parts) || changed
+		}
+	}
+	return parts
+}
+
+// aliveAt is the registers whose numbers somebody at instruction pc may still read.
+func (p *program) aliveAt(pc int32) bitset {
+	if p.alive[pc] != nil {
+		return p.alive[pc]
+	}
+	i, _ := slices.BinarySearchFunc(p.parts, int(pc), func(s straight, at int) int { return cmp.Compare(s.past-1, at) })
+	alive := slices.Clone(p.parts[i].out)
+	for k := p.parts[i].past - 1; k >= int(pc); k-- {
+		in := &p.code[k]
+		for _, r := range in.writes {
+			if in.guard < 0 {
+				alive.clear(r)
+			}
+		}
+		for _, r := range in.reads {
+			alive.set(r)
+		}
+	}
+	p.alive[pc] = alive
+	return alive
 }
 
 // cut finds the straight parts of the code.

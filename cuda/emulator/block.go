@@ -45,7 +45,7 @@ func (b *block) prepare(l *device.Launch, budget int64) {
 		b.warmed = false
 		w := &warp{
 			block: b, number: len(b.warps), last: make([]*allocation, p.accesses),
-			r: make([]lanes, p.registers), kinds: make([]uint8, p.registers), p: make([]uint32, p.predicates), local: make([]byte, 32*p.local),
+			r: make([]lanes, p.registers), kinds: make([]uint8, p.registers), kept: make(bitset, (p.registers+63)/64), p: make([]uint32, p.predicates), local: make([]byte, 32*p.local),
 		}
 		for _, c := range p.constants {
 			r := &w.r[c.register]

@@ -28,6 +28,24 @@ func (w *warp) spreadAll(in *instruction) {
 	w.spread(in.c)
 }
 
+// goesOn notes which lanes run now. Where the others are may have changed.
+func (w *warp) goesOn(active uint32) { w.here, w.sure = active, false }
+
+// keeps reports whether lanes that do not run now may still read register r. Else an
+// instruction of all that run may write all of it.
+func (w *warp) keeps(r int32) bool {
+	if !w.sure {
+		clear(w.kept)
+		for _, g := range w.groups[:w.n] {
+			for i, v := range w.block.program.aliveAt(g.pc) {
+				w.kept[i] |= v
+			}
+		}
+		w.sure = true
+	}
+	return w.kept.has(r)
+}
+
 // read is a register to read lane by lane.
 func (w *warp) read(r int32) *lanes {
 	if w.kinds[r]&stale != 0 {
@@ -40,7 +58,7 @@ func (w *warp) read(r int32) *lanes {
 // or spread.
 func (w *warp) write(r int32, active uint32) *lanes {
 	if w.kinds[r] != varied {
-		if active != allLanes {
+		if active != allLanes && (active != w.here || w.keeps(r)) {
 			w.spread(r)
 		}
 		w.kinds[r] = varied
@@ -53,7 +71,7 @@ func (w *warp) isFlat(r int32) bool { return w.kinds[r]&flat != 0 }
 
 // fill makes every active lane of a register v.
 func (w *warp) fill(r int32, v uint64, active uint32) {
-	if active == allLanes {
+	if active == allLanes || active == w.here && !w.keeps(r) {
 		w.r[r][0] = v
 		w.kinds[r] = flat | stale
 		return

@@ -84,6 +84,8 @@ type program struct {
 	fixed      []constant // predicates that are constant
 	params     int64      // bytes of its parameters
 	accesses   int        // instructions that reach global memory
+	parts      []straight // the code, and which registers are alive where
+	alive      []bitset   // before each instruction, once somebody asked
 	// The smallest piece of shared and of global memory that an instruction touches
 	// at once, as a power of two.
 	grain, globalGrain uint8

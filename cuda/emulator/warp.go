@@ -31,6 +31,9 @@ type warp struct {
 	block  *block
 	r      []lanes
 	kinds  []uint8 // how each lies
+	here   uint32  // lanes that run now
+	kept   bitset  // registers that others may read, where sure says so
+	sure   bool
 	p      []uint32
 	local  []byte // 32 threads, one after another
 	number int
@@ -177,6 +180,7 @@ func (w *warp) step(g int) {
 	code, hits := b.program.code, b.hits
 	pc, active := w.groups[g].pc, w.groups[g].mask
 	w.take(g)
+	w.goesOn(active)
 	next, steps := w.next(), int64(0)
 	for pc < next {
 		steps++
@@ -193,11 +197,12 @@ func (w *warp) step(g int) {
 		switch form {
 		case plainForm:
 			a, b, c := w.kinds[in.a], w.kinds[in.b], w.kinds[in.c]
+			whole := mask == allLanes || mask == w.here && !w.keeps(in.d)
 			switch {
-			case mask == allLanes && a&b&c&flat != 0:
+			case whole && a&b&c&flat != 0:
 				w.r[in.d][0] = in.lane(w.r[in.a][0], w.r[in.b][0], w.r[in.c][0])
 				w.kinds[in.d] = flat | stale
-			case mask == allLanes && in.wide != nil:
+			case whole && in.wide != nil:
 				if (a|b|c)&stale != 0 {
 					w.spreadAll(in)
 				}
@@ -229,6 +234,7 @@ func (w *warp) step(g int) {
 			if pc++; mask != 0 {
 				w.add(group{pc: in.target, mask: mask})
 				active &^= mask
+				w.goesOn(active)
 				next = w.next()
 			}
 		default:
@@ -236,9 +242,11 @@ func (w *warp) step(g int) {
 			if pc, active = w.leave(in, pc, active, mask); active == 0 {
 				return
 			}
+			w.goesOn(active)
 			next = w.next()
 		}
 	}
+	w.here = 0
 	b.budget -= steps
 	w.add(group{pc: pc, mask: active})
 }
@@ -271,6 +279,7 @@ func (w *warp) plain(in *instruction, mask uint32) {
 // leave does the instructions that lanes may not go on from. It returns where the
 // others go on, and which they are.
 func (w *warp) leave(in *instruction, pc int32, active, mask uint32) (int32, uint32) {
+	w.here = 0
 	for _, r := range in.reads {
 		w.spread(r)
 	}
