@@ -3,6 +3,7 @@ package emulator
 import (
 	"cmp"
 	"slices"
+	"sync/atomic"
 )
 
 // While a kernel is decoded, every virtual register has a number of its own, from
@@ -64,7 +65,7 @@ func (d *decoder) assign() {
 		}
 	}
 	d.rename(d.share(from, to))
-	d.p.parts, d.p.alive = d.flow(), make([]bitset, len(d.p.code))
+	d.p.parts, d.p.alive = d.flow(), make([]atomic.Pointer[bitset], len(d.p.code))
 }
 
 // flow finds what is alive where.
@@ -81,8 +82,8 @@ func (d *decoder) flow() []straight {
 
 // aliveAt is the registers whose numbers somebody at instruction pc may still read.
 func (p *program) aliveAt(pc int32) bitset {
-	if p.alive[pc] != nil {
-		return p.alive[pc]
+	if known := p.alive[pc].Load(); known != nil {
+		return *known
 	}
 	i, _ := slices.BinarySearchFunc(p.parts, int(pc), func(s straight, at int) int { return cmp.Compare(s.past-1, at) })
 	alive := slices.Clone(p.parts[i].out)
@@ -97,7 +98,7 @@ func (p *program) aliveAt(pc int32) bitset {
 			alive.set(r)
 		}
 	}
-	p.alive[pc] = alive
+	p.alive[pc].Store(&alive)
 	return alive
 }
 

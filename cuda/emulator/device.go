@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/zetagrid/zetagrid/cuda/device"
-	"github.com/zetagrid/zetagrid/cuda/emulator/ptx"
 )
 
 // Device runs PTX on the processor. It is a [device.Device].
@@ -106,63 +105,6 @@ func (d *Device) Unpin(b []byte) error {
 	}
 	delete(d.pinned, &b[0])
 	return d.failed()
-}
-
-// module is the kernels of one text.
-type module struct{ functions map[string]*function }
-
-// Load readies the kernels of a text. Variables of the module take memory until
-// the device is closed.
-func (d *Device) Load(text []byte) (device.Module, error) {
-	if err := d.failed(); err != nil {
-		return nil, err
-	}
-	unsupported := func(err error) error {
-		return &device.Error{Kind: device.ErrUnsupported, Name: "InvalidPtx", Code: 218, Doing: err.Error()}
-	}
-	m, err := ptx.Parse(text)
-	if err != nil {
-		return nil, unsupported(err)
-	}
-	globals := map[*ptx.Variable]uint64{}
-	for _, v := range m.Variables {
-		if v.Space != ptx.Global && v.Space != ptx.Const || v.Size == 0 {
-			continue
-		}
-		a, err := d.memory.allocate(v.Size)
-		if err != nil {
-			return nil, err
-		}
-		clear(a.data)
-		copy(a.data, v.Init)
-		if a.written != nil {
-			a.written.set(0, uint64(v.Size))
-		}
-		globals[v] = a.base
-	}
-	out, room := &module{map[string]*function{}}, maxCode
-	for _, fn := range m.Functions {
-		if !fn.Entry || !fn.Body {
-			continue
-		}
-		p, err := decode(m, fn, globals, &room)
-		if err != nil {
-			return nil, unsupported(err)
-		}
-		f := &function{program: p, device: d}
-		out.functions[fn.Name] = f
-		d.counts.add(f)
-	}
-	return out, nil
-}
-
-// Function is the kernel of a name.
-func (m *module) Function(name string) (device.Function, error) {
-	f, ok := m.functions[name]
-	if !ok {
-		return nil, &device.Error{Kind: device.ErrUnsupported, Doing: "kernel " + name + " of a text that has none of this name"}
-	}
-	return f, nil
 }
 
 // NewStream is a stream.

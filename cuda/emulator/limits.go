@@ -8,6 +8,7 @@ const (
 	maxThreads   = 1024      // of a block
 	maxRegisters = 1 << 14   // of a kernel, constants and those of functions it calls included
 	maxCode      = 1 << 18   // instructions of a text's kernels, with those of functions they call
+	maxTexts     = 64        // of which is kept what was made of them
 	maxDepth     = 16        // calls within calls
 	maxCalls     = 1 << 12   // of a kernel and the functions it calls
 )

@@ -1,6 +1,10 @@
 package emulator
 
-import "github.com/zetagrid/zetagrid/cuda/emulator/ptx"
+import (
+	"sync/atomic"
+
+	"github.com/zetagrid/zetagrid/cuda/emulator/ptx"
+)
 
 // lanes is one register of a warp.
 type lanes [32]uint64
@@ -78,14 +82,14 @@ type program struct {
 	predicates int
 	constants  []constant
 	specials   []special
-	static     int64      // bytes of shared memory that the kernel declares
-	aligned    int64      // of its dynamic shared memory
-	local      int64      // bytes of local memory of a thread
-	fixed      []constant // predicates that are constant
-	params     int64      // bytes of its parameters
-	accesses   int        // instructions that reach global memory
-	parts      []straight // the code, and which registers are alive where
-	alive      []bitset   // before each instruction, once somebody asked
+	static     int64                    // bytes of shared memory that the kernel declares
+	aligned    int64                    // of its dynamic shared memory
+	local      int64                    // bytes of local memory of a thread
+	fixed      []constant               // predicates that are constant
+	params     int64                    // bytes of its parameters
+	accesses   int                      // instructions that reach global memory
+	parts      []straight               // the code, and which registers are alive where
+	alive      []atomic.Pointer[bitset] // before each instruction, once somebody asked
 	// The smallest piece of shared and of global memory that an instruction touches
 	// at once, as a power of two.
 	grain, globalGrain uint8

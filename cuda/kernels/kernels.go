@@ -28,6 +28,7 @@ package kernels
 import (
 	"embed"
 	"fmt"
+	"sync"
 	"unsafe"
 
 	"github.com/zetagrid/zetagrid/cuda/device"
@@ -35,6 +36,30 @@ import (
 
 //go:embed ptx
 var texts embed.FS
+
+// text is one of them, and the names of its kernels.
+type text struct {
+	file    string
+	source  []byte
+	entries []string
+}
+
+// read is all of them.
+var read = sync.OnceValues(func() ([]text, error) {
+	files, err := texts.ReadDir("ptx")
+	if err != nil {
+		return nil, err
+	}
+	var all []text
+	for _, f := range files {
+		source, err := texts.ReadFile("ptx/" + f.Name())
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, text{f.Name(), source, entries(source)})
+	}
+	return all, nil
+})
 
 // Call is a kernel and how it is launched.
 type Call struct {
@@ -50,23 +75,19 @@ type Set struct {
 
 // Load readies every kernel on d. Errors: those of [device.Device.Load].
 func Load(d device.Device) (*Set, error) {
-	files, err := texts.ReadDir("ptx")
+	all, err := read()
 	if err != nil {
 		return nil, err
 	}
 	s := &Set{functions: map[string]device.Function{}}
-	for _, f := range files {
-		text, err := texts.ReadFile("ptx/" + f.Name())
+	for _, t := range all {
+		module, err := d.Load(t.source)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", t.file, err)
 		}
-		module, err := d.Load(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Name(), err)
-		}
-		for _, name := range entries(text) {
+		for _, name := range t.entries {
 			if s.functions[name], err = module.Function(name); err != nil {
-				return nil, fmt.Errorf("%s: %w", f.Name(), err)
+				return nil, fmt.Errorf("%s: %w", t.file, err)
 			}
 		}
 	}
