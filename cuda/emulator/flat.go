@@ -21,11 +21,15 @@ func (w *warp) spread(r int32) {
 	w.kinds[r] = flat
 }
 
-// spreadAll spreads what an instruction reads.
-func (w *warp) spreadAll(in *instruction) {
-	w.spread(in.a)
-	w.spread(in.b)
-	w.spread(in.c)
+// all computes every lane.
+func (w *warp) all(in *instruction, spread bool) {
+	if spread {
+		w.spread(in.a)
+		w.spread(in.b)
+		w.spread(in.c)
+	}
+	in.wide(&w.r[in.d], &w.r[in.a], &w.r[in.b], &w.r[in.c])
+	w.kinds[in.d] = varied
 }
 
 // goesOn notes which lanes run now. Where the others are may have changed.

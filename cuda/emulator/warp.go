@@ -203,11 +203,7 @@ func (w *warp) step(g int) {
 				w.r[in.d][0] = in.lane(w.r[in.a][0], w.r[in.b][0], w.r[in.c][0])
 				w.kinds[in.d] = flat | stale
 			case whole && in.wide != nil:
-				if (a|b|c)&stale != 0 {
-					w.spreadAll(in)
-				}
-				in.wide(&w.r[in.d], &w.r[in.a], &w.r[in.b], &w.r[in.c])
-				w.kinds[in.d] = varied
+				w.all(in, (a|b|c)&stale != 0)
 			case mask != 0:
 				w.plain(in, mask)
 			}
@@ -246,7 +242,6 @@ func (w *warp) step(g int) {
 			next = w.next()
 		}
 	}
-	w.here = 0
 	b.budget -= steps
 	w.add(group{pc: pc, mask: active})
 }
