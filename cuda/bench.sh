@@ -12,7 +12,8 @@
 # Parts, in this order: checks decode prefill rack loss model sanitizer.
 #
 #   --limit SECONDS   for everything together, 530 by default; what there is no
-#                     time for is reported as not measured
+#                     time for is reported as not measured. Of several parts only
+#                     model and sanitizer may take more than a third of it
 #   --device N        which GPU, 0 by default
 #   --out DIR         for table.md, figures.json and checks.log; $OUT or dist/gpu.
 #                     They are written anew after each part, so that what was found
