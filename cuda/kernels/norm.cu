@@ -128,10 +128,15 @@ struct Held {
 		}
 	}
 
-	// rotate is the signs and the Walsh–Hadamard transform of the chunk's blocks,
-	// stride after stride: each is a bit of i when its turn comes.
+	// rotate is the signs and the Walsh–Hadamard transform of the chunk's blocks.
 	__device__ void rotate(const u8 *signs, Room *room) {
+		turn(signs);
 		int block = hadamard_block(width);
+		if (block == CHUNK) transform<true>(block, room); // without a question before each stride
+		else transform<false>(block, room);
+	}
+
+	__device__ void turn(const u8 *signs) {
 #pragma unroll
 		for (int i = 0; i < HELD; i += 4) { // four columns' signs are in one byte
 			if (column(i) >= width) continue;
@@ -139,22 +144,26 @@ struct Held {
 #pragma unroll
 			for (int j = 0; j < 4; j++) v[i + j] = __uint_as_float(__float_as_uint(v[i + j]) ^ (bits >> j & 1) << 31);
 		}
-		butterflies(1, 1 < block);
-		butterflies(2, 2 < block);
+	}
+
+	// transform goes stride after stride: each is a bit of i when its turn comes.
+	template <bool whole> __device__ void transform(int block, Room *room) {
+		butterflies(1, whole || 1 < block);
+		butterflies(2, whole || 2 < block);
 		swap(1, 1);
-		butterflies(1, 4 < block);
+		butterflies(1, whole || 4 < block);
 		swap(2, 2);
-		butterflies(2, 8 < block);
+		butterflies(2, whole || 8 < block);
 		swap(1, 4);
-		butterflies(1, 16 < block);
+		butterflies(1, whole || 16 < block);
 		swap(2, 8);
-		butterflies(2, 32 < block);
+		butterflies(2, whole || 32 < block);
 		swap(1, 16);
-		butterflies(1, 64 < block);
-		butterflies(4, 128 < block);
-		butterflies(8, 256 < block);
+		butterflies(1, whole || 64 < block);
+		butterflies(4, whole || 128 < block);
+		butterflies(8, whole || 256 < block);
 		swap_warps(room);
-		butterflies(8, 512 < block);
+		butterflies(8, whole || 512 < block);
 	}
 };
 
