@@ -15,9 +15,9 @@
 #                     time for is reported as not measured. Of several parts only
 #                     model and sanitizer may take more than a third of it
 #   --device N        which GPU, 0 by default
-#   --out DIR         for table.md, figures.json and checks.log; $OUT or dist/gpu.
-#                     They are written anew after each part, so that what was found
-#                     stays, whatever comes
+#   --out DIR         for table.md, figures.json, checks.log and clocks.csv; $OUT or
+#                     dist/gpu. They are written anew after each part, so that what was
+#                     found stays, whatever comes
 #
 # Where Go is missing it uses the programs that --build left in .cuda/bin or
 # .cuda/bench.tar.gz, made elsewhere. Exit status: 0, or 1 if a check or the device
@@ -92,7 +92,8 @@ rm -rf "$out/table.md" "$out/figures.json" "$out/parts"
 
 say() { echo "bench: $*" >&2; }
 
-trap 'rm -rf "$scratch"' EXIT
+trap 'kill $watch 2>/dev/null || true; [ -s "$out/clocks.csv" ] || rm -f "$out/clocks.csv"; rm -rf "$scratch"' EXIT
+watch="" # process id of what looks at the GPUs
 
 # bounded SECONDS COMMAND…: the command's status, or 124 if it takes longer. One that
 # cannot be killed, because the driver does not let go of it, is left behind.
@@ -130,6 +131,12 @@ done
 
 version="$("$bin/zetagrid" version | sed -n 1p)" || { say "the programs do not run here" && exit 1; }
 gpus="$(timeout 30 nvidia-smi --query-gpu=index,name,driver_version,clocks.max.sm,clocks.max.mem,power.limit --format=csv 2>>"$log")" || true
+
+# Clocks and temperature, while it goes on. This also keeps a driver from putting the GPUs
+# away between two programs, which costs seconds each time.
+nvidia-smi --query-gpu=timestamp,index,clocks.sm,clocks.mem,power.draw,temperature.gpu,memory.used --format=csv -l 10 \
+	>"$out/clocks.csv" 2>/dev/null &
+watch=$!
 
 failed=0 lines=() json=()
 

@@ -26,6 +26,7 @@ func script(t *testing.T, zetagrid, test string, args ...string) (out string, st
 		"cuda/bench.sh": string(text), ".cuda/bin/zetagrid": "#!/bin/sh\n" + zetagrid, ".cuda/bin/cuda.test": "#!/bin/sh\n" + test,
 		".cuda/bin/kernels.test": "#!/bin/sh\n" + test, "cuda/kernels/kernels.go": "", "cuda/bench/processes.sh": test,
 		"tools/compute-sanitizer": "#!/bin/sh\nshift 4\nexec \"$@\"", // less --tool and --error-exitcode
+		"tools/nvidia-smi":        "#!/bin/sh\necho \"$@\"\n[ \"$3\" != -l ] || exec sleep 10",
 	} {
 		file := filepath.Join(folder, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o755)); err != nil {
@@ -69,7 +70,7 @@ func TestScript(t *testing.T) {
 		figures              []string // parts of it
 	}{
 		{"everything", measuring, `echo "$ZETAGRID_CUDA"`, nil, 0,
-			[]string{"zetagrid test", "| checks: golden digests | passed | ", "| checks: stage | passed | ", "| loss: stages | passed | ",
+			[]string{"zetagrid test", "driver_version", "| checks: golden digests | passed | ", "| checks: stage | passed | ", "| loss: stages | passed | ",
 				"| loss: a device opened again | passed | ", "| loss: processes | passed | ", "| sanitizer: stage, racecheck | passed | ", "| decode | done | ", "## model", "the table of rack"},
 			[]string{"decode", "prefill", "rack", "model"}},
 		{"two parts", measuring, "exit 1", []string{"prefill", "decode"}, 0,
@@ -107,8 +108,8 @@ func TestScript(t *testing.T) {
 			if err := json.Unmarshal(text, &figures); err != nil {
 				t.Fatalf("%v in %s", err, text)
 			}
-			if left, err := os.ReadDir(filepath.Join(folder, "made")); err != nil || len(left) != 3 {
-				t.Errorf("%v, %v where a table, figures and a log should be", err, left)
+			if left, err := os.ReadDir(filepath.Join(folder, "made")); err != nil || len(left) != 4 {
+				t.Errorf("%v, %v where a table, figures, a log and clocks should be", err, left)
 			}
 			if len(figures.Figures) != len(c.figures) {
 				t.Errorf("figures of %v, want %v", figures.Figures, c.figures)
