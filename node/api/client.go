@@ -207,7 +207,7 @@ func (c *Client) open(ctx context.Context, method, path string, body []byte) (io
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return nil, canceled(ctx, fmt.Errorf("api: %w", err))
+		return nil, canceled(ctx, fmt.Errorf("%w: %w", ErrUnreachable, err))
 	}
 	if answer.StatusCode == http.StatusOK {
 		return answer.Body, nil

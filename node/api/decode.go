@@ -22,6 +22,9 @@ func decodeJSON(body []byte, v any) *Error {
 	case err == nil:
 		return nil
 	case errors.As(err, &kind):
+		if kind.Field == "" {
+			return refusal(http.StatusBadRequest, codeValue, "", "the body must be a JSON object, not a JSON %s", kind.Value)
+		}
 		// The path names the embedded struct too, which no caller knows.
 		return badValue(strings.TrimPrefix(kind.Field, "settings."), "cannot be a JSON %s", kind.Value)
 	}

@@ -17,6 +17,9 @@ var ErrTokenRequired = errors.New("api: an address beyond loopback needs a token
 // ErrUnauthorized: the node wants another token.
 var ErrUnauthorized = errors.New("api: wrong token")
 
+// ErrUnreachable: no node answers there.
+var ErrUnreachable = errors.New("api: no node answers")
+
 // ErrReply: the answer of a node is not what the Client understands.
 var ErrReply = errors.New("api: bad reply")
 

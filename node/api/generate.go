@@ -38,6 +38,7 @@ func (h *handler) generate(decode func([]byte, []Model) (*generation, *Error)) h
 func (h *handler) run(w http.ResponseWriter, r *http.Request, g *generation) {
 	h.metrics.active.Inc()
 	defer h.metrics.active.Dec()
+	start := time.Now()
 	stream, err := h.grid.Generate(r.Context(), g.request)
 	if err != nil {
 		h.fail(w, r, err)
@@ -54,7 +55,6 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request, g *generation) {
 
 	// The first byte comes before the status: until it is there, a grid with a
 	// hole can still be told by a plain 503.
-	start := time.Now()
 	first, err := stream.Next()
 	if err != nil && err != io.EOF {
 		h.fail(w, r, err)

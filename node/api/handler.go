@@ -81,7 +81,7 @@ func (h *handler) routes(o Options) http.Handler {
 	locked(http.MethodGet, "/api/v1/grid", h.status)
 	locked(http.MethodGet, "/api/v1/events", h.events)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		h.refuse(w, r, refusal(http.StatusNotFound, codePath, "", "there is no %.128q here", r.URL.Path))
+		h.refuse(w, r, refusal(http.StatusNotFound, codePath, "", "there is no %.128q; there are /v1/models, /v1/completions, /v1/chat/completions, /api/v1/grid, /api/v1/events, /healthz and /metrics", r.URL.Path))
 	})
 	return h.observed(h.guarded(o.Token, mux))
 }

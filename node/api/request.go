@@ -76,7 +76,7 @@ func decodeCompletion(body []byte, models []Model) (*generation, *Error) {
 	prompts, e := texts(b.Prompt, "prompt", 1)
 	switch {
 	case e != nil && isList(b.Prompt) && e.Code == codeValue:
-		return nil, badValue("prompt", "one prompt a request: a string, an array of integers 0 to 255, or an array of one of them")
+		return nil, badValue("prompt", "holds several; send one a request: a string, an array of integers 0 to 255, or an array of one of them")
 	case e != nil:
 		return nil, e
 	case prompts == nil:
@@ -215,8 +215,7 @@ func (s *settings) sampling(g *generation) *Error {
 		if !(*p >= 0 && *p <= 1) {
 			return badValue("top_p", "must be from 0 to 1")
 		}
-		// 0 means "all" to the sampler; here it is the smallest nucleus.
-		sampling.TopP = max(*p, math.SmallestNonzeroFloat32)
+		sampling.TopP = Nucleus(*p)
 	}
 	if s.TopK != nil {
 		var e *Error
@@ -227,6 +226,10 @@ func (s *settings) sampling(g *generation) *Error {
 	g.request.Sampling = sampling
 	return nil
 }
+
+// Nucleus is a top_p of 0 to 1 as the sampler takes it: 0, which means all to the
+// sampler, is the smallest nucleus to a caller.
+func Nucleus(topP float32) float32 { return max(topP, math.SmallestNonzeroFloat32) }
 
 // seed reads the seed, an integer from -2⁶³ to 2⁶⁴-1 (negative ones count as
 // their two's complement), or draws one.

@@ -57,7 +57,7 @@ func (u *unsupported) refuse() *Error {
 		{"function_call", u.FunctionCall, []string{`"none"`, `"auto"`}},
 	} {
 		if !isNull(field.raw) && !asksNothing(field.raw, field.neutral) {
-			return badField(codeUnsupported, field.param, "is not supported with this value")
+			return badField(codeUnsupported, field.param, "is not supported with this value; leave it out")
 		}
 	}
 	return nil
