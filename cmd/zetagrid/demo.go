@@ -35,7 +35,7 @@ type demoSampling struct {
 }
 
 func (d demoSampling) sampling() tcn.Sampling {
-	return tcn.Sampling{Temperature: d.Temperature, TopK: d.TopK, TopP: d.TopP, Seed: uint64(d.Seed)}
+	return tcn.Sampling{Temperature: d.Temperature, TopK: d.TopK, TopP: api.Nucleus(d.TopP), Seed: uint64(d.Seed)}
 }
 
 func (*demoCmd) Help() string {
@@ -50,7 +50,10 @@ func (c *demoCmd) Validate() error {
 	if c.Prompt == "" {
 		return errors.New("--prompt is empty")
 	}
-	return checkSampling(c.sampling())
+	if err := checkHostPort(c.API); err != nil {
+		return err
+	}
+	return errors.Join(checkMaxBytes(c.MaxBytes), checkSampling(c.Temperature, c.TopK, c.TopP))
 }
 
 func (c *demoCmd) Run(ctx context.Context, s *streams) (err error) {
@@ -114,8 +117,10 @@ func (c *demoCmd) answer(ctx context.Context, s *streams, gateway *node.Node) er
 		return err
 	}
 	text := textWriter(s.out)
-	err = errors.Join(copyAnswer(text, answer), text.Close())
-	if err != nil {
+	if err := copyAnswer(text, answer); err != nil {
+		return err
+	}
+	if err := text.Close(); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(s.out); err != nil {

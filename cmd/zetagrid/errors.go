@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/zetagrid/zetagrid/cuda/device"
+	"github.com/zetagrid/zetagrid/node"
 	"github.com/zetagrid/zetagrid/node/api"
 	"github.com/zetagrid/zetagrid/node/content"
 	"github.com/zetagrid/zetagrid/node/p2p"
@@ -42,16 +45,34 @@ func usagef(command, format string, args ...any) error {
 }
 
 // asUsage turns a parse error into a usage error that names the command it got
-// to.
+// to. What is no parse error, such as help that cannot be written, stays as it is.
 func asUsage(err error) error {
-	command := "zetagrid"
 	var parse *kong.ParseError
-	if errors.As(err, &parse) && parse.Context != nil {
+	if !errors.As(err, &parse) {
+		return err
+	}
+	command, names := "zetagrid", true // what follows must be a command's name
+	if parse.Context != nil {
 		if selected := parse.Context.Selected(); selected != nil {
-			command = selected.FullPath()
+			command, names = selected.FullPath(), len(selected.Children) > 0
 		}
 	}
-	return &usageError{err, command}
+	_, path, _ := strings.Cut(command, " ")
+	text := strings.TrimPrefix(err.Error(), path+": ") // kong's, of what Validate says
+	if word, found := strings.CutPrefix(text, "unexpected argument "); found && names {
+		text = "there is no command " + word
+		word, _, _ = strings.Cut(word, ",") // and a guess at what was meant
+		if name := strings.TrimSpace(path + " " + word); slices.Contains(planned, name) {
+			text = name + " is not in this version yet"
+		}
+	}
+	return &usageError{errors.New(text), command}
+}
+
+// planned is the commands that have their names and nothing else so far.
+var planned = []string{
+	"soul", "sim", "grid top", "grid drain", "bench failover",
+	"model export", "model publish", "model get",
 }
 
 // remedy is an error that says what to do about it.
@@ -75,20 +96,20 @@ var remedies = []struct {
 	{session.ErrModel, "ask a node that serves it, or give --model"},
 	{session.ErrSoul, `use --soul none, or leave --soul out for the model's own`},
 	{session.ErrTooLong, "shorten the prompt; zetagrid model inspect shows the model's positions"},
-	{session.ErrRequest, "see zetagrid run --help"},
 	{session.ErrBusy, "try again when a generation has ended"},
 	{session.ErrHopLost, "ask again; zetagrid grid status shows which nodes are left"},
 	{session.ErrRefused, "look at that node's log, or ask again"},
 	{session.ErrDeadline, "ask again; zetagrid doctor tests the network"},
 	{api.ErrTokenRequired, "give --token, or listen on 127.0.0.1"},
 	{api.ErrUnauthorized, "give the node's --token"},
+	{api.ErrReply, "name a zetagrid node with --api"},
+	{api.ErrUnreachable, "start a node (zetagrid up) or name one with --api"},
 	{p2p.ErrIncarnation, "restore the file, or name another folder with --data"},
 	{p2p.ErrOptions, "check --listen (multiaddrs of free UDP ports) and --bootstrap (multiaddrs ending in /p2p/PEER)"},
-	{p2p.ErrListen, "name another free UDP port with --listen, or port 0"},
+	{p2p.ErrListen, "name an address of this machine and a free UDP port with --listen; port 0 picks one"},
 	{p2p.ErrInUse, "stop that node, or name another folder with --data"},
 	{quantize.ErrSource, "name a model folder of float32 weights"},
 	{quantize.ErrInUse, "wait for the other process, or name another folder with --out"},
-	{quantize.ErrOptions, "see zetagrid model quantize --help"},
 	{syscall.EADDRINUSE, "name another address with --api or --listen, or port 0 for a free one"},
 	{content.ErrAbsent, "name a model folder, or let zetagrid up --bootstrap ADDRESS fetch it first"},
 	{content.ErrDisk, "make room, or name another folder with --data"},
@@ -96,9 +117,9 @@ var remedies = []struct {
 	{plan.ErrGPU, "zetagrid plan --list-gpus shows the kinds there are, --gpu-table FILE adds others"},
 	{plan.ErrTable, "it must be a list of objects with name, memory_gb, bandwidth_gbs and int8_tops"},
 	{plan.ErrArgument, "see zetagrid plan --help"},
+	{fs.ErrPermission, "check who may read or write it, or name another"},
 	{modelfile.ErrShapeOnly, "zetagrid plan and model inspect work on it; to run, name a model with weights"},
 	{modelfile.ErrOutput, "name a new or empty folder with --out"},
-	{modelfile.ErrConfig, "correct the config"},
 	{modelfile.ErrFolder, "name the folder that zetagrid model import or init made"},
 	{modelfile.ErrCorrupt, "copy or import the model again"},
 	{device.ErrNotBuilt, "until then leave --device out: the processor gives the same bytes"},
@@ -106,13 +127,15 @@ var remedies = []struct {
 	{device.ErrNoDevice, "zetagrid doctor lists the devices of this machine"},
 	{device.ErrUnsupported, "zetagrid doctor says what the device lacks; without --device the processor gives the same bytes"},
 	{tcn.ErrNoRoom, "own fewer blocks (--blocks, --memory), name more devices (--device), or end what else uses the device's memory"},
+	{node.ErrOptions, "zetagrid model inspect shows the blocks to choose from"},
 	{tcn.ErrDevice, "zetagrid doctor tests the device; start the node again once it works"},
-	{tcn.ErrConfig, "correct the config"},
 	{tcn.ErrDigest, "force another level with " + kernelVariable + ", and report this with zetagrid version"},
 	{syscall.ENOSPC, "make room, or name another folder"},
 	{fs.ErrExist, "name another folder, or remove this one"},
 	{fs.ErrNotExist, "check the name"},
-	{fs.ErrPermission, "check who may read or write it"},
+	{modelfile.ErrConfig, "correct the config"},
+	{tcn.ErrConfig, "correct the config"},
+	{syscall.EISDIR, "name a file"},
 }
 
 // withRemedy adds what to do about err, unless it says so already. command is

@@ -54,6 +54,8 @@ func (c *evalCmd) Validate() error {
 		return errors.New("--scaling measures this process, and no text")
 	case c.Scaling && (c.To < 1000 || c.To > session.PromptBytes-scalingBytes):
 		return fmt.Errorf("--to %d is not in 1000 to %d", c.To, session.PromptBytes-scalingBytes)
+	case c.Plot != "" && !c.Scaling:
+		return errors.New("--plot draws --scaling")
 	case c.Sequence != 0 && (c.Sequence < 2 || c.Sequence > session.PromptBytes):
 		return fmt.Errorf("--sequence %d is not in 2 to %d", c.Sequence, session.PromptBytes)
 	case c.SuiteBytes < 0 || c.SuiteBytes > suiteBytesMost:
@@ -70,7 +72,7 @@ func (c *evalCmd) Validate() error {
 			return fmt.Errorf("--fact %s: what is measured is not told", name)
 		}
 	}
-	return nil
+	return checkPlot(c.Plot)
 }
 
 // suiteBytesMost bounds an answer of the suite: some screens.

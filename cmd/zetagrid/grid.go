@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -167,11 +166,5 @@ func blockList(list []tcn.Range) string {
 func (f apiFlags) status(ctx context.Context) (api.Status, error) {
 	client := api.Client{Base: f.API, Token: f.Token}
 	status, err := client.Status(ctx)
-	if err != nil {
-		if errors.Is(err, api.ErrUnauthorized) {
-			return status, err
-		}
-		return status, &remedy{err, "start a node (zetagrid up) or name one with --api"}
-	}
-	return status, nil
+	return status, err
 }

@@ -11,7 +11,7 @@ import (
 // logitsCmd is zetagrid logits.
 type logitsCmd struct {
 	Model      string `placeholder:"MODEL" help:"Model folder or Model CID. Default: the model in this program."`
-	PromptFile string `placeholder:"FILE" help:"Read the prompt, byte for byte, from a file. Default: standard input."`
+	PromptFile string `placeholder:"FILE" help:"Read the prompt, byte for byte, from a file; - is standard input, which is read without one, too."`
 	Soul       string `placeholder:"CID" help:"Soul to wear; none is no Soul. Default: the model's own."`
 	Data       string `placeholder:"DIR" env:"ZETAGRID_DATA" help:"Data folder, for a Model CID. Default: this user's data folder."`
 	JSON       bool   `name:"json" help:"Print one JSON document."`
@@ -28,7 +28,7 @@ type logitsJSON struct {
 }
 
 func (c *logitsCmd) Run(ctx context.Context, s *streams) error {
-	prompt, err := (&runCmd{PromptFile: c.PromptFile}).prompt(s)
+	prompt, err := s.prompt(ctx, "logits", nil, c.PromptFile)
 	if err != nil {
 		return err
 	}

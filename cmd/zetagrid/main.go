@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -29,6 +30,7 @@ import (
 
 	"github.com/zetagrid/zetagrid/node/p2p"
 	"github.com/zetagrid/zetagrid/tcn/plan"
+	"github.com/zetagrid/zetagrid/tcn/train"
 )
 
 // Exit statuses.
@@ -54,16 +56,32 @@ func command(args []string) int {
 	context.AfterFunc(ctx, func() { time.AfterFunc(sameSignal, stop) })
 
 	var line cli
-	s := &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	out := &output{file: os.Stdout}
+	s := &streams{in: os.Stdin, out: out, err: os.Stderr}
 	parser, err := newParser(ctx, &line, s)
 	if err != nil {
 		panic(err) // the tags in cli.go are wrong
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(spelled(args))
 	if err != nil {
 		return s.fail(asUsage(err), "zetagrid")
 	}
-	return s.fail(parsed.Run(), parsed.Selected().FullPath())
+	if err = parsed.Run(); err == nil {
+		err = out.err // of a table, say, which cannot return it
+	}
+	return s.fail(err, parsed.Selected().FullPath())
+}
+
+// spelled is args with two habits of other programs spelled our way: help
+// [COMMAND] and --version.
+func spelled(args []string) []string {
+	switch {
+	case len(args) > 0 && args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case len(args) == 1 && args[0] == "--version":
+		return []string{"version"}
+	}
+	return args
 }
 
 // newParser is the parser of the command line; commands are run with ctx and s.
@@ -85,15 +103,37 @@ type streams struct {
 	err io.Writer
 }
 
+// output is standard output; it keeps the first error, so that none goes unseen.
+type output struct {
+	file *os.File
+	err  error
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.file.Write(b)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
+// Fd is the file's, for isTerminal.
+func (o *output) Fd() uintptr { return o.file.Fd() }
+
 // isTerminal reports whether a stream is a terminal with a person at it.
 func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
+	f, ok := stream.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // note tells the user something that is not the answer.
 func (s *streams) note(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.err, "zetagrid: "+format+"\n", args...) // nowhere to report it
+}
+
+// wrongOptions are the errors of a wrong command line: status 2.
+var wrongOptions = []error{
+	errUsage, p2p.ErrOptions, plan.ErrArgument, plan.ErrGPU, train.ErrOptions,
 }
 
 // fail reports the error of a command, if any, and returns the exit status.
@@ -103,10 +143,8 @@ func (s *streams) fail(err error, command string) int {
 	}
 	// Joined errors come one to a line; a failure is one line.
 	s.note("%s", strings.ReplaceAll(withRemedy(err, command).Error(), "\n", "; "))
-	for _, wrong := range []error{errUsage, p2p.ErrOptions, plan.ErrArgument, plan.ErrGPU} {
-		if errors.Is(err, wrong) {
-			return exitUsage
-		}
+	if slices.ContainsFunc(wrongOptions, func(wrong error) bool { return errors.Is(err, wrong) }) {
+		return exitUsage
 	}
 	return exitFailed
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/alecthomas/kong"
 	"github.com/dustin/go-humanize"
 	"github.com/ipfs/go-cid"
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -215,7 +217,10 @@ func (c *modelVerifyCmd) Run(ctx context.Context, s *streams) error {
 	err = modelfile.Verify(ctx, folder, report.update)
 	report.end()
 	if err != nil {
-		return &remedy{err, "copy or import the model again"}
+		if !errors.Is(err, modelfile.ErrShapeOnly) {
+			err = &remedy{err, "copy or import the model again"}
+		}
+		return err
 	}
 	opened, err := modelfile.OpenFolder(folder)
 	if err != nil {
@@ -264,6 +269,31 @@ func (*modelInitCmd) Help() string {
 		example{"zetagrid model init --config config.json -o model", "the sizes of a config.json"},
 		example{"zetagrid model init --preset 1t --shape-only -o rack", "the sizes of a trillion parameters, for zetagrid plan"},
 	)
+}
+
+// sizeFlags are the flags whose values a config.json brings.
+var sizeFlags = []string{"cell", "d-model", "d-ff", "layers", "layers-per-block", "kernel-size", "max-positions"}
+
+// refuseFlags refuses the named flags beside another that makes them mean nothing.
+func refuseFlags(k *kong.Context, beside string, names ...string) error {
+	for _, step := range k.Path {
+		if step.Flag != nil && !step.Resolved && slices.Contains(names, step.Flag.Name) {
+			return fmt.Errorf("%s brings the sizes; leave --%s out", beside, step.Flag.Name)
+		}
+	}
+	return nil
+}
+
+// Validate is called by kong after parsing.
+func (c *modelInitCmd) Validate(k *kong.Context) error {
+	switch {
+	case c.Config != "":
+		return refuseFlags(k, "--config", append(sizeFlags, "weights")...)
+	case c.Preset != "":
+		return refuseFlags(k, "--preset", append(sizeFlags[1:], "weights")...)
+	}
+	config, _ := c.config() // of the flags
+	return config.WithDefaults().Validate()
 }
 
 func (c *modelInitCmd) Run(ctx context.Context, s *streams) error {

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -41,11 +43,28 @@ func plotScaling(name string, points []scalingPoint) error {
 	page := draw.New(canvas)
 	above.Draw(tiles.At(page, 0, 0))
 	below.Draw(tiles.At(page, 0, 1))
+	return writeSVG(name, canvas)
+}
+
+// writeSVG writes a picture, whatever the file is called.
+func writeSVG(name string, canvas *vgsvg.Canvas) error {
 	var svg bytes.Buffer
 	if _, err := canvas.WriteTo(&svg); err != nil {
 		return err
 	}
 	return os.WriteFile(name, svg.Bytes(), 0o644)
+}
+
+// checkPlot refuses, before the long work that ends in a picture, a name whose
+// folder is not there; "" is no picture.
+func checkPlot(name string) error {
+	if name == "" {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Dir(name)); err != nil {
+		return fmt.Errorf("--plot %s: %w", name, err)
+	}
+	return nil
 }
 
 func newPlot(title, y string) *plot.Plot {
@@ -92,11 +111,7 @@ func plotQuantization(name string, r quantize.Report) error {
 		}
 		p.Draw(tiles.At(page, 0, i))
 	}
-	var svg bytes.Buffer
-	if _, err := canvas.WriteTo(&svg); err != nil {
-		return err
-	}
-	return os.WriteFile(name, svg.Bytes(), 0o644)
+	return writeSVG(name, canvas)
 }
 
 // leastError is what a matrix without any error is drawn with, -100 dB.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
+	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/eval"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
 	"github.com/zetagrid/zetagrid/tcn/quantize"
@@ -44,10 +45,17 @@ func (*quantizeCmd) Help() string {
 
 // Validate is called by kong after parsing.
 func (c *quantizeCmd) Validate() error {
-	if c.CalibrationBytes < 0 {
+	switch {
+	case c.CalibrationBytes < 0:
 		return fmt.Errorf("--calibration-bytes %d is negative", c.CalibrationBytes)
+	case !(c.Damping >= 0 && c.Damping <= 1):
+		return fmt.Errorf("--damping %v is not from 0 to 1", c.Damping)
+	case c.Sweeps < 0 || c.Sweeps > quantize.MaxSweeps:
+		return fmt.Errorf("--sweeps %d is not from 0 to %d", c.Sweeps, quantize.MaxSweeps)
+	case c.RepairRank < 0 || c.RepairRank > tcn.MaxRank:
+		return fmt.Errorf("--repair-rank %d is not from 0 to %d", c.RepairRank, tcn.MaxRank)
 	}
-	return nil
+	return checkPlot(c.Plot)
 }
 
 func (c *quantizeCmd) Run(ctx context.Context, s *streams) error {
@@ -100,6 +108,9 @@ func (c *quantizeCmd) texts() (calibration, heldOut []byte, err error) {
 	}
 	if heldOut, err = readAll(c.HeldOut); err != nil {
 		return nil, nil, err
+	}
+	if len(c.HeldOut) > 0 && len(heldOut) == 0 {
+		return nil, nil, errors.New("the held-out text is empty")
 	}
 	if len(c.HeldOut) == 0 {
 		calibration, heldOut = eval.Split(calibration)

@@ -39,10 +39,14 @@ func (*runCmd) Help() string {
 
 // Validate is called by kong after parsing.
 func (c *runCmd) Validate() error {
-	if c.MaxBytes < 0 || c.MaxBytes > session.GeneratedBytes {
-		return fmt.Errorf("--max-bytes %d is not in 0 to %d", c.MaxBytes, session.GeneratedBytes)
+	return errors.Join(checkMaxBytes(c.MaxBytes), c.samplingFlags.Validate())
+}
+
+func checkMaxBytes(n int) error {
+	if n < 0 || n > session.GeneratedBytes {
+		return fmt.Errorf("--max-bytes %d is not from 0 to %d", n, session.GeneratedBytes)
 	}
-	return c.samplingFlags.Validate()
+	return nil
 }
 
 // runJSON is the output of zetagrid run --json.
@@ -50,7 +54,7 @@ type runJSON struct {
 	Text   string         `json:"text"`  // bytes as UTF-8; invalid ones are U+FFFD
 	Bytes  []byte         `json:"bytes"` // base64: exactly what was generated
 	Finish session.Finish `json:"finish_reason"`
-	Model  string         `json:"model"` // Model CID or the name given with --api
+	Model  string         `json:"model"` // Model CID
 	Soul   string         `json:"soul"`  // as asked; "" is the model's own
 	Seed   uint64         `json:"seed"`
 	Usage  usageJSON      `json:"usage"`
@@ -89,7 +93,7 @@ func usageOf(u session.Usage) usageJSON {
 }
 
 func (c *runCmd) Run(ctx context.Context, s *streams) error {
-	prompt, err := c.prompt(s)
+	prompt, err := s.prompt(ctx, "run", c.Prompt, c.PromptFile)
 	if err != nil {
 		return err
 	}
@@ -97,7 +101,7 @@ func (c *runCmd) Run(ctx context.Context, s *streams) error {
 		Model: c.Model, Soul: c.Soul, Prompt: prompt, MaxBytes: c.MaxBytes,
 		Sampling: c.sampling(), LogProbs: -1,
 	}
-	if c.Seed == nil && c.Temperature > 0 && isTerminal(s.err) {
+	if c.Seed == nil && c.Temperature > 0 && !c.JSON {
 		s.note("--seed %d", request.Sampling.Seed)
 	}
 	if c.API != "" {
@@ -113,26 +117,47 @@ func (c *runCmd) Run(ctx context.Context, s *streams) error {
 
 func (c *runCmd) client() *api.Client { return &api.Client{Base: c.API, Token: c.Token} }
 
-// prompt is the prompt from the argument, the file or standard input.
-func (c *runCmd) prompt(s *streams) ([]byte, error) {
+// prompt is the prompt of a command: its argument, if it has one, the file or
+// standard input.
+func (s *streams) prompt(ctx context.Context, command string, argument *string, file string) ([]byte, error) {
 	var prompt []byte
 	var err error
 	switch {
-	case c.Prompt != nil && c.PromptFile != "":
-		return nil, usagef("run", "both a prompt and --prompt-file")
-	case c.Prompt != nil:
-		prompt = []byte(*c.Prompt)
-	case c.PromptFile != "" && c.PromptFile != "-":
-		prompt, err = readPromptFile(c.PromptFile)
-	case c.PromptFile == "-" || !isTerminal(s.in):
-		prompt, err = readPrompt(s.in)
+	case argument != nil && file != "":
+		return nil, usagef(command, "both a prompt and --prompt-file")
+	case argument != nil:
+		prompt = []byte(*argument)
+	case file != "" && file != "-":
+		prompt, err = readPromptFile(file)
+	case file == "-" || !isTerminal(s.in):
+		prompt, err = untilDone(ctx, func() ([]byte, error) { return readPrompt(s.in) })
 	default:
-		return nil, usagef("run", "no prompt")
+		return nil, usagef(command, "no prompt")
 	}
 	if err == nil && len(prompt) == 0 {
-		return nil, usagef("run", "the prompt is empty")
+		return nil, usagef(command, "the prompt is empty")
 	}
 	return prompt, err
+}
+
+// untilDone is what read returns, unless ctx ends first: a read of standard input
+// cannot be ended.
+func untilDone(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		data, err := read()
+		done <- result{data, err}
+	}()
+	select {
+	case r := <-done:
+		return r.data, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func readPromptFile(name string) ([]byte, error) {
@@ -170,8 +195,9 @@ func (c *runCmd) answer(ctx context.Context, s *streams, from source, request se
 		return copyAnswer(s.out, answer)
 	}
 	text := textWriter(s.out)
-	err = copyAnswer(text, answer)
-	err = errors.Join(err, text.Close())
+	if err = copyAnswer(text, answer); err == nil {
+		err = text.Close() // after an error half a character is no character
+	}
 	if isTerminal(s.out) {
 		_, _ = fmt.Fprintln(s.out) // leave the prompt of the shell its own line
 	}
@@ -202,6 +228,9 @@ func (c *runCmd) answerJSON(s *streams, answer api.Stream, request session.Reque
 	}
 	if err := decoder.Close(); err != nil {
 		return err
+	}
+	if answered, ok := answer.(*api.Completion); ok {
+		request.Model = answered.Model()
 	}
 	return s.printJSON(runJSON{
 		Text: text.String(), Bytes: append([]byte{}, all.Bytes()...), Finish: answer.Finish(),

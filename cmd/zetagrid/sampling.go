@@ -16,25 +16,26 @@ type samplingFlags struct {
 }
 
 // Validate is called by kong after parsing.
-func (f *samplingFlags) Validate() error { return checkSampling(f.options()) }
+func (f *samplingFlags) Validate() error { return checkSampling(f.Temperature, f.TopK, f.TopP) }
 
 // checkSampling refuses what the HTTP API refuses, so that one request means the
 // same to both.
-func checkSampling(s tcn.Sampling) error {
-	if s.Temperature > api.MaxTemperature {
-		return fmt.Errorf("--temperature %v is not from 0 to %d", s.Temperature, api.MaxTemperature)
+func checkSampling(temperature float32, topK int, topP float32) error {
+	switch {
+	case !(temperature >= 0 && temperature <= api.MaxTemperature):
+		return fmt.Errorf("--temperature %v is not from 0 to %d", temperature, api.MaxTemperature)
+	case topK < 0 || topK > tcn.VocabSize:
+		return fmt.Errorf("--top-k %d is not from 0 to %d", topK, tcn.VocabSize)
+	case !(topP >= 0 && topP <= 1):
+		return fmt.Errorf("--top-p %v is not from 0 to 1", topP)
 	}
-	return s.Validate()
-}
-
-func (f *samplingFlags) options() tcn.Sampling {
-	return tcn.Sampling{Temperature: f.Temperature, TopK: f.TopK, TopP: f.TopP}
+	return nil
 }
 
 // sampling is the flags as the model takes them, with a seed drawn if none was
 // given.
 func (f *samplingFlags) sampling() tcn.Sampling {
-	s := f.options()
+	s := tcn.Sampling{Temperature: f.Temperature, TopK: f.TopK, TopP: api.Nucleus(f.TopP)}
 	if f.Seed != nil {
 		s.Seed = uint64(*f.Seed)
 	} else {

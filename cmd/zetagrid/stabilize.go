@@ -37,7 +37,7 @@ func (c *modelStabilizeCmd) Validate() error {
 	if len(c.Data) == 0 {
 		return errors.New("say what to learn from: --data FILE")
 	}
-	return c.check()
+	return errors.Join(c.trainFlags.check(), checkMinutes(c.Minutes))
 }
 
 // stabilizeJSON is the output of zetagrid model stabilize --json.

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/eval"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
@@ -90,7 +92,7 @@ func (*modelTrainCmd) Help() string {
 }
 
 // Validate is called by kong after parsing.
-func (c *modelTrainCmd) Validate() error {
+func (c *modelTrainCmd) Validate(k *kong.Context) error {
 	switch {
 	case !c.Resume && len(c.Data) == 0:
 		return errors.New("say what to learn from: --data FILE")
@@ -99,14 +101,35 @@ func (c *modelTrainCmd) Validate() error {
 	case c.From != "" && c.Config != "":
 		return errors.New("--from brings its own config; leave --config out")
 	}
-	return c.check()
+	if err := errors.Join(c.trainFlags.check(), checkMinutes(c.Minutes)); err != nil || c.Resume {
+		return err
+	}
+	switch {
+	case c.Config != "":
+		return refuseFlags(k, "--config", sizeFlags...)
+	case c.From != "":
+		return refuseFlags(k, "--from", sizeFlags...)
+	}
+	config, _ := c.config() // of the flags
+	return config.WithDefaults().Validate()
 }
+
+// checkMinutes refuses a time that cannot be; 0 is no time given.
+func checkMinutes(m float64) error {
+	if !(m >= 0 && m <= maxMinutes) {
+		return fmt.Errorf("--minutes %v is not from 0 to %v", m, maxMinutes)
+	}
+	return nil
+}
+
+// maxMinutes is ten years, far from where a time.Duration ends.
+const maxMinutes = 10 * 366 * 24 * 60
 
 func (f trainFlags) check() error {
 	if f.LogEvery < 1 || f.Evaluate < 0 || f.Checkpoint < 1 {
 		return errors.New("--log-every and --checkpoint-every are at least 1, --evaluate-every at least 0")
 	}
-	return nil
+	return checkPlot(f.Plot)
 }
 
 func (c *modelTrainCmd) Run(ctx context.Context, s *streams) error {

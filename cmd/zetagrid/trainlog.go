@@ -12,6 +12,8 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/plotutil"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
 
 	"github.com/zetagrid/zetagrid/tcn/train"
 )
@@ -139,5 +141,7 @@ func plotTraining(name string, lines []trainLine) error {
 	if err != nil {
 		return err
 	}
-	return p.Save(16*vg.Centimeter, 10*vg.Centimeter, name)
+	canvas := vgsvg.New(16*vg.Centimeter, 10*vg.Centimeter)
+	p.Draw(draw.New(canvas))
+	return writeSVG(name, canvas)
 }

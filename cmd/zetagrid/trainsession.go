@@ -171,12 +171,9 @@ func (t *trainSession) run(ctx context.Context, s *streams) (score eval.Score, i
 	if score != nil {
 		s.note("held out: %.4f ± %.4f bits per byte (%d bytes)", score.BitsPerByte(), score.StandardError(), score.Bytes())
 	}
-	if t.flags.Plot != "" {
-		if err := plotTraining(t.flags.Plot, t.log.lines); err != nil {
-			return nil, cid.Undef, err
-		}
+	if id, err = t.write(ctx, s, score); err == nil && t.flags.Plot != "" {
+		err = plotTraining(t.flags.Plot, t.log.lines)
 	}
-	id, err = t.write(ctx, s, score)
 	return score, id, err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 
 	"github.com/ipfs/go-cid"
 
@@ -19,9 +18,9 @@ type upCmd struct {
 	MDNS      bool         `name:"mdns" default:"true" negatable:"" help:"Look for peers on the local network. Default: yes."`
 	DHT       bool         `name:"dht" default:"true" negatable:"" help:"Look for peers in the DHT, and serve it. Default: yes."`
 	Blocks    []blockRange `placeholder:"LO-HI" help:"Fractal Blocks to own; 0-2 is the blocks 0 and 1. Repeatable, or a comma list. Default: what the grid lacks."`
-	Memory    *byteSize    `placeholder:"SIZE" help:"Memory that weights may take (512MB, 8GiB); 0 owns no block. Default: half of the machine's, or what --device has for them."`
+	Memory    *byteSize    `placeholder:"SIZE" help:"Memory that weights may take (512MB, 8GiB) where --blocks does not say which; 0 owns no block. Default: half of the machine's, or what --device has for them."`
 	Listen    []string     `placeholder:"MULTIADDR" help:"QUIC address to listen on, such as /ip4/0.0.0.0/udp/4001/quic-v1. Repeatable. Default: every interface, a free port."`
-	API       string       `name:"api" default:"127.0.0.1:8642" placeholder:"HOST:PORT" help:"Where to serve the HTTP API; port 0 picks a free one. Beyond loopback it needs --token. Default 127.0.0.1:8642."`
+	API       string       `name:"api" default:"127.0.0.1:8642" placeholder:"HOST:PORT" help:"Where to serve the HTTP API; port 0 picks a free one, \"\" is none. Beyond loopback it needs --token. Default 127.0.0.1:8642."`
 	Token     string       `env:"ZETAGRID_TOKEN" placeholder:"TOKEN" help:"Bearer token that API clients must send."`
 	Data      string       `placeholder:"DIR" env:"ZETAGRID_DATA" help:"Folder of the key, tiles and known peers. Default: this user's data folder."`
 	JSON      bool         `name:"json" help:"Print one line of JSON when it serves."`
@@ -51,8 +50,10 @@ type upReady struct {
 
 // Validate is called by kong after parsing.
 func (c *upCmd) Validate() error {
-	if _, _, err := net.SplitHostPort(c.API); c.API != "" && err != nil {
-		return fmt.Errorf("--api %q is no HOST:PORT", c.API)
+	if c.API != "" {
+		if err := checkHostPort(c.API); err != nil {
+			return err
+		}
 	}
 	if len(c.Blocks) > 0 && c.Memory != nil && *c.Memory == 0 {
 		return errors.New("--blocks and --memory 0 exclude each other")
@@ -137,7 +138,11 @@ func (c *upCmd) announce(s *streams, n *node.Node) error {
 	if c.JSON {
 		return s.printJSON(ready)
 	}
-	_, err := fmt.Fprintf(s.out, "serving model %s\n  blocks  %s\n  API     %s\n", ready.Model, blockList(n.Blocks()), ready.API)
+	serves := ready.API
+	if serves == "" {
+		serves = "none"
+	}
+	_, err := fmt.Fprintf(s.out, "serving model %s\n  blocks  %s\n  API     %s\n", ready.Model, blockList(n.Blocks()), serves)
 	if err == nil && !c.Device.isProcessor() {
 		_, err = fmt.Fprintf(s.out, "  device  %s\n", n.Status().Device.Name)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -66,6 +67,18 @@ func ranges(list []blockRange) []tcn.Range {
 		out = append(out, tcn.Range(r))
 	}
 	return out
+}
+
+// checkHostPort refuses what cannot be listened on.
+func checkHostPort(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("--api %q is no HOST:PORT with a port from 0 to 65535", address)
+	}
+	return nil
 }
 
 // dataFolder is the folder for what a node keeps, made if missing; "" is this
