@@ -66,11 +66,12 @@ type Backend struct {
 	name    string
 	kernels *kernels.Set
 	hands   *hands
-	stream  device.Stream
-	loading sync.Mutex // one Load at a time; before mu
-	loader  *stager    // of Load
-	dresser *stager    // of Step, for what sequences wear
-	mu      sync.Mutex // the device, and what follows
+	stream  device.Stream // of all that is computed
+	in, out device.Stream // of copies beside it, see lanes
+	loading sync.Mutex    // one Load at a time; before mu
+	loader  *stager       // of Load
+	dresser *stager       // of Step, for what sequences wear
+	mu      sync.Mutex    // the device, and what follows
 	stages  map[*stage]struct{}
 	closed  bool
 	failure failure // of the device, for good
@@ -99,8 +100,10 @@ func (b *Backend) open() (err error) {
 	if b.kernels, err = kernels.Load(b.device); err != nil {
 		return err
 	}
-	if b.stream, err = b.device.NewStream(); err != nil {
-		return err
+	for _, s := range []*device.Stream{&b.stream, &b.in, &b.out} {
+		if *s, err = b.device.NewStream(); err != nil {
+			return err
+		}
 	}
 	if b.loader, err = newStager(b.device, &b.mu, b.options); err != nil {
 		return err
@@ -118,8 +121,10 @@ func (b *Backend) giveBack() error {
 			errs = append(errs, s.close())
 		}
 	}
-	if b.stream != nil {
-		errs = append(errs, b.stream.Close())
+	for _, s := range []device.Stream{b.stream, b.in, b.out} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -6,9 +6,10 @@
 //  1. One answer: a stage computes the bits of the CPU's stage, whatever the batch,
 //     the passes it is cut into and the Souls worn in it.
 //  2. In steady state a Step allocates nothing, neither here nor on the device: it
-//     copies its rows in, replays one recorded graph a pass and copies them out. A
-//     shape of batch seen for the first time records a graph, a Variant worn for
-//     the first time is copied to the device.
+//     copies its rows in, replays one recorded graph a pass and copies them out. Of
+//     several passes one is computed while the next one's rows come in and those
+//     of the one before go out. A shape of batch seen for the first time records a
+//     graph, a Variant worn for the first time is copied to the device.
 //  3. A failure of the device is an error that wraps [tcn.ErrDevice] and its
 //     [device.Error]; nothing panics. After it everything that was loaded refuses
 //     work with the same error, and Close still gives back what can be given back.
@@ -20,7 +21,7 @@
 // # Memory of a stage
 //
 // [Needs] counts it: the weights, each matrix once however many blocks share it;
-// room for the rows of one pass; the pool of states, see [Options.StateBytes].
+// room for one pass, and the rows of the next; the pool of states, see [Options.StateBytes].
 // Beside that Souls and small parameters are kept as long as a state wears them,
 // and up to maxIdle Variants longer, unless the memory is wanted for something else.
 //

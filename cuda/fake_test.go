@@ -1,7 +1,9 @@
 package cuda
 
 import (
+	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,8 +16,10 @@ import (
 
 // fake is a device that computes kernels by name with package tcn/kernel: what the
 // host asks for, without what a kernel's code does with it. It does work only when
-// waited for, so that host memory touched too early shows; its memory begins as
-// junk, its addresses are never used twice, and every access is checked.
+// it or what is after it is waited for, so that host memory touched too early shows,
+// and order that was not asked for; or, with chance, at any time and in any order
+// that streams leave it. Its memory begins as junk, its addresses are never used
+// twice, and every access is checked.
 type fake struct {
 	memory, free int64
 
@@ -24,6 +28,9 @@ type fake struct {
 	next        device.Pointer
 	pinned      [][]byte
 	open        int // streams and graphs
+	streams     []*fakeStream
+	chance      *rand.Rand // if set, what is asked is done by chance
+	deaf        int        // the After that is not heeded, from 1; 0: none
 	closed      bool
 
 	calls    map[string]int
@@ -32,6 +39,7 @@ type fake struct {
 	failKind error // what it fails with
 	late     bool  // it fails when waited for, if it can
 	lost     error
+	broken   bool          // a Wait failed: nobody knows what was done
 	lazy     bool          // it does nothing at all, and allocates nothing
 	waited   time.Duration // the limit of the last Wait
 	copied   int64         // bytes copied to it
@@ -109,6 +117,9 @@ func (f *fake) call(name string, async bool) (now error, later error) {
 	return err, nil
 }
 
+// sound reports whether what was asked is done in the order it should be.
+func (f *fake) sound() bool { return f.lost == nil && !f.broken && f.deaf == 0 }
+
 // alone notes a call that must not run beside another.
 func (f *fake) alone() func() {
 	if f.busy.Add(1) > 1 {
@@ -168,10 +179,19 @@ func (f *fake) Unpin(b []byte) error {
 	if i < 0 {
 		panic("unpin of what is not pinned")
 	}
+	for _, s := range f.streams {
+		for _, w := range s.todo {
+			if at := addressOf(w.host); at >= addressOf(b) && at-addressOf(b) < uintptr(len(b)) && f.sound() {
+				panic("unpin of what is being copied")
+			}
+		}
+	}
 	f.pinned = slices.Delete(f.pinned, i, i+1)
 	spare.give(b)
 	return f.lost
 }
+
+func addressOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
 
 func (f *fake) Load([]byte) (device.Module, error) {
 	defer f.alone()()
@@ -193,7 +213,9 @@ func (f *fake) NewStream() (device.Stream, error) {
 		return nil, err
 	}
 	f.open++
-	return &fakeStream{f: f}, nil
+	s := &fakeStream{f: f}
+	f.streams = append(f.streams, s)
+	return s, nil
 }
 
 func (f *fake) Close() error {
@@ -226,38 +248,99 @@ func (f *fake) at(p device.Pointer, n int64) []byte {
 	return f.allocations[i].data[from : from+n]
 }
 
-// fakeStream keeps what it is asked until it is waited for.
+// fakeStream keeps what it is asked until it is waited for, or what is after it.
 type fakeStream struct {
 	f         *fake
-	todo      []func() error
+	todo      []fakeWork
+	done      int // pieces of work before todo
 	recording bool
 }
 
+// fakeWork is a piece of work, or what a stream has to have done before the next.
+type fakeWork struct {
+	do      func() error
+	host    []byte
+	earlier *fakeStream
+	until   int
+}
+
 type fakeGraph struct {
-	f    *fake
-	todo []func() error
+	f       *fake
+	todo    []fakeWork
+	pending int // replays that are not done
 }
 
 func (g *fakeGraph) Close() error {
 	defer g.f.alone()()
+	if g.pending > 0 && g.f.sound() {
+		panic("a graph was closed that is replayed")
+	}
 	g.f.open--
 	return g.f.lost
 }
 
-// ask puts work on the stream.
-func (s *fakeStream) ask(name string, do func()) error {
+// ask puts work on the stream, which reads or writes host.
+func (s *fakeStream) ask(name string, host []byte, do func()) error {
 	defer s.f.alone()()
 	now, later := s.f.call(name, true)
 	if now != nil || s.f.lazy {
 		return now
 	}
-	s.todo = append(s.todo, func() error {
+	s.todo = append(s.todo, fakeWork{host: host, do: func() error {
 		if later == nil {
 			do()
 		}
 		return later
-	})
+	}})
+	return s.f.some()
+}
+
+// some does some of what all streams were asked, by chance.
+func (f *fake) some() error {
+	for f.chance != nil && f.chance.IntN(4) > 0 {
+		s := f.streams[f.chance.IntN(len(f.streams))]
+		if len(s.todo) == 0 || s.recording || s.todo[0].earlier != nil && s.todo[0].earlier.done < s.todo[0].until {
+			continue
+		}
+		if err := s.work(s.done + 1); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// work does what was asked up to a piece, and what that is after.
+func (s *fakeStream) work(until int) error {
+	for s.done < until {
+		w := s.todo[0]
+		s.todo = s.todo[1:]
+		s.done++
+		if w.earlier != nil {
+			if err := w.earlier.work(w.until); err != nil {
+				return err
+			}
+		} else if err := w.do(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *fakeStream) After(earlier device.Stream) error {
+	defer s.f.alone()()
+	now, later := s.f.call("after", true)
+	if s.recording || earlier.(*fakeStream).recording {
+		panic("order in a graph")
+	}
+	if now != nil || s.f.lazy || s.f.calls["after"] == s.f.deaf {
+		return now
+	}
+	e := earlier.(*fakeStream)
+	s.todo = append(s.todo, fakeWork{earlier: e, until: e.done + len(e.todo)})
+	if later != nil {
+		s.todo = append(s.todo, fakeWork{do: func() error { return later }})
+	}
+	return s.f.some()
 }
 
 func (s *fakeStream) CopyIn(to device.Pointer, from []byte) error {
@@ -266,9 +349,9 @@ func (s *fakeStream) CopyIn(to device.Pointer, from []byte) error {
 	}
 	s.f.copied += int64(len(from))
 	if s.f.lazy {
-		return s.ask("copy in", nil)
+		return s.ask("copy in", nil, nil)
 	}
-	return s.ask("copy in", func() { copy(s.f.at(to, int64(len(from))), from) })
+	return s.ask("copy in", from, func() { copy(s.f.at(to, int64(len(from))), from) })
 }
 
 func (s *fakeStream) CopyOut(to []byte, from device.Pointer) error {
@@ -276,17 +359,17 @@ func (s *fakeStream) CopyOut(to []byte, from device.Pointer) error {
 		panic("copy in a graph")
 	}
 	if s.f.lazy {
-		return s.ask("copy out", nil)
+		return s.ask("copy out", nil, nil)
 	}
-	return s.ask("copy out", func() { copy(to, s.f.at(from, int64(len(to)))) })
+	return s.ask("copy out", to, func() { copy(to, s.f.at(from, int64(len(to)))) })
 }
 
 func (s *fakeStream) CopyWithin(to, from device.Pointer, bytes int64) error {
-	return s.ask("copy within", func() { copy(s.f.at(to, bytes), s.f.at(from, bytes)) })
+	return s.ask("copy within", nil, func() { copy(s.f.at(to, bytes), s.f.at(from, bytes)) })
 }
 
 func (s *fakeStream) Fill(to device.Pointer, value byte, bytes int64) error {
-	return s.ask("fill", func() {
+	return s.ask("fill", nil, func() {
 		for i, memory := 0, s.f.at(to, bytes); i < len(memory); i++ {
 			memory[i] = value
 		}
@@ -300,31 +383,23 @@ func (s *fakeStream) Launch(f device.Function, l device.Launch) error {
 		}
 	}
 	args := slices.Clone(l.Args)
-	return s.ask("launch", func() { s.f.kernel(f.Name(), args) })
+	return s.ask("launch", nil, func() { s.f.kernel(f.Name(), args) })
 }
 
 func (s *fakeStream) Record(do func() error) (device.Graph, error) {
-	now, later := s.f.call("record", false)
-	if err := cmpErr(now, later); err != nil {
-		return nil, err
+	if now, _ := s.f.call("record", false); now != nil {
+		return nil, now
 	}
 	before := s.todo
 	s.todo, s.recording = nil, true
 	err := do()
-	g := &fakeGraph{s.f, s.todo}
+	g := &fakeGraph{f: s.f, todo: s.todo}
 	s.todo, s.recording = before, false
 	if err != nil {
 		return nil, err
 	}
 	s.f.open++
 	return g, nil
-}
-
-func cmpErr(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 func (s *fakeStream) Replay(g device.Graph) error {
@@ -336,17 +411,23 @@ func (s *fakeStream) Replay(g device.Graph) error {
 	if s.f.lazy {
 		return nil
 	}
-	s.todo = append(s.todo, g.(*fakeGraph).todo...)
+	graph := g.(*fakeGraph)
+	graph.pending++
+	s.todo = append(append(s.todo, graph.todo...), fakeWork{do: func() error {
+		graph.pending--
+		return nil
+	}})
 	if later != nil {
-		s.todo = append(s.todo, func() error { return later })
+		s.todo = append(s.todo, fakeWork{do: func() error { return later }})
 	}
-	return nil
+	return s.f.some()
 }
 
 func (s *fakeStream) Mark() (device.Event, error) { return nil, device.ErrUnsupported }
 
 func (s *fakeStream) Wait(limit time.Duration) (err error) {
 	defer s.f.alone()()
+	defer func() { s.f.broken = s.f.broken || err != nil }()
 	if limit <= 0 {
 		panic("wait without a limit")
 	}
@@ -362,14 +443,7 @@ func (s *fakeStream) Wait(limit time.Duration) (err error) {
 			s.f.lost = err
 		}
 	}()
-	todo := s.todo
-	s.todo = s.todo[:0]
-	for _, do := range todo {
-		if err := do(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return cmp.Or(s.f.some(), s.work(s.done+len(s.todo)))
 }
 
 func (s *fakeStream) Close() error {

@@ -29,6 +29,7 @@ func (s *stage) has(k blockSet, b int) bool { return k>>(b/s.perBit())&1 != 0 }
 // shape is everything of a pass that decides what is launched: two passes of one
 // shape replay one graph.
 type shape struct {
+	slot   int // of the workspace
 	rows   int // a bucket
 	shares int // a power of two, or rows
 	terms  int // of a product of any sequence at most, rounded up; 0: no Souls
@@ -92,13 +93,19 @@ func (g *graphs) drop() error {
 	return errors.Join(errs...)
 }
 
-// graph is the graph of a shape, recorded if need be. It is nil where there is no
-// memory for one, and where every sequence skips every block.
+// graph is the graph of a shape, recorded if need be, when the pass before is done.
+// It is nil where there is no memory for one, and where every sequence skips every
+// block.
 func (s *stage) graph(k shape) (device.Graph, error) {
 	if graph := s.graphs.find(k); graph != nil || k.blocks == 0 {
 		return graph, nil
 	}
 	b := s.backend
+	// Graphs, and what no sequence wears, may be given back for this one: not what
+	// the pass before may still use.
+	if err := await(b.stream, b.options.Watchdog); err != nil {
+		return nil, err
+	}
 	record := func() error { return s.record(k) }
 	graph, err := b.stream.Record(record)
 	if errors.Is(err, device.ErrOutOfMemory) {

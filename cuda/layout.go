@@ -114,13 +114,14 @@ func numberBytes(n tcn.Number) int64 {
 }
 
 // workspace is where everything of a pass lies, in bytes from its first. The first
-// parts are copied in and out together: see pass.
+// parts are copied in and out together, see pass, and there are two of each: while a
+// pass computes in one slot, rows arrive in the other and leave it.
 type workspace struct {
 	shares   int64 // [shares] kernels.Share
 	rowShare int64 // [rows] int32
 	bad      int64 // [shares] int32
 	x        int64 // [rows, d_model] float32
-	passed   int64 // end of what is copied
+	passed   int64 // bytes of a slot: where the second begins
 
 	u, t, saved      int64 // [rows, d_model] float32
 	h                int64 // [rows, 2·d_ff] float32
@@ -151,14 +152,14 @@ func newWorkspace(c tcn.Config, layers, rows int) workspace {
 		rowShare: a.room(n * 4),
 		bad:      a.room(n * 4),
 		x:        a.room(n * d * 4),
-		passed:   a.bytes,
-
-		u: a.room(n * d * 4), t: a.room(n * d * 4), saved: a.room(n * d * 4),
-		h: a.room(n * 2 * f * 4), y: a.room(n * f * 4), rotated: a.room(n * wide * 4),
-		q: a.room(int8Rows), plain: a.room(int8Rows),
-		qScale: a.room(n * 4), qSum: a.room(n * 4), plainScale: a.room(n * 4), pSum: a.room(n * 4),
-		zeroed: a.room(int64(layers) * sites * siteBytes(int(n))),
 	}
+	w.passed = a.bytes
+	a.room(w.passed)
+	w.u, w.t, w.saved = a.room(n*d*4), a.room(n*d*4), a.room(n*d*4)
+	w.h, w.y, w.rotated = a.room(n*2*f*4), a.room(n*f*4), a.room(n*wide*4)
+	w.q, w.plain = a.room(int8Rows), a.room(int8Rows)
+	w.qScale, w.qSum, w.plainScale, w.pSum = a.room(n*4), a.room(n*4), a.room(n*4), a.room(n*4)
+	w.zeroed = a.room(int64(layers) * sites * siteBytes(int(n)))
 	w.bytes = a.bytes
 	return w
 }

@@ -9,7 +9,7 @@ import (
 // Needs is what a stage takes of a device's memory, in bytes.
 type Needs struct {
 	Weights int64 // each once, however many blocks share it
-	Work    int64 // room for the rows of one pass
+	Work    int64 // room for one pass, and the rows of the next
 	State   int64 // one sequence's state over all blocks
 }
 

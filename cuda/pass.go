@@ -17,6 +17,7 @@ type pass struct {
 	bad    []int32         // [stride] least layer where a share's numbers are not finite
 	x      []float32       // [stride, d_model]
 
+	slot  int     // of the workspace
 	width int     // of a row
 	list  []share // the shares, as they came
 	rows  int
@@ -34,14 +35,14 @@ type share struct {
 const unspoilt = 0x7f7f7f7f
 
 // open finds the parts of the pass's host memory.
-func (p *pass) open(w *workspace, d int) {
+func (p *pass) open(w *workspace, d, slot int) {
 	n := int(w.rowShare-w.shares) / shareBytes
 	p.shares = viewOf[kernels.Share](p.host[w.shares:], n)
 	p.row = viewOf[int32](p.host[w.rowShare:], n)
 	p.bad = viewOf[int32](p.host[w.bad:], n)
 	p.x = viewOf[float32](p.host[w.x:], n*d)
 	p.list = make([]share, 0, n)
-	p.width = d
+	p.width, p.slot = d, slot
 }
 
 // rowsOfPiece is how many rows are moved together.
@@ -70,7 +71,7 @@ type cursor struct {
 // false if none are left.
 func (s *stage) ready(p *pass, c *cursor) bool {
 	limit := s.backend.options.MaxRows
-	p.list, p.rows, p.shape = p.list[:0], 0, shape{}
+	p.list, p.rows, p.shape = p.list[:0], 0, shape{slot: p.slot}
 	for len(c.queue) > 0 && p.rows < limit {
 		w := c.queue[0]
 		n := min(w.Rows.Count-c.done, limit-p.rows)
@@ -121,11 +122,13 @@ func (s *stage) put(p *pass, w *tcn.Work, from, n int) {
 }
 
 // send asks the device for a pass.
-func (s *stage) send(p *pass) error {
-	stream, w := s.backend.stream, &s.work
-	rows := w.x + int64(p.shape.rows)*int64(s.config.DModel)*4
+func (s *stage) send(p *pass, l lanes) error {
+	stream := s.backend.stream
 	graph, err := s.graph(p.shape)
 	if err != nil {
+		return err
+	}
+	if err := l.in.CopyIn(s.slotAt(p.slot, 0), p.host[:s.endOf(p)]); err != nil {
 		return err
 	}
 	for _, h := range p.list {
@@ -136,13 +139,23 @@ func (s *stage) send(p *pass) error {
 			state.clean = true
 		}
 	}
-	if err := stream.CopyIn(s.room, p.host[:rows]); err != nil {
+	if err := after(stream, l.in); err != nil {
 		return err
 	}
-	if err := s.compute(p.shape, graph); err != nil {
+	return s.compute(p.shape, graph)
+}
+
+// fetch asks the device for the results of the pass that was sent last.
+func (s *stage) fetch(p *pass, l lanes) error {
+	if err := after(l.out, s.backend.stream); err != nil {
 		return err
 	}
-	return stream.CopyOut(p.host[w.bad:rows], s.at(w.bad))
+	return l.out.CopyOut(p.host[s.work.bad:s.endOf(p)], s.slotAt(p.slot, s.work.bad))
+}
+
+// endOf is the bytes of a slot that a pass fills.
+func (s *stage) endOf(p *pass) int64 {
+	return s.work.x + int64(p.shape.rows)*int64(s.config.DModel)*4
 }
 
 // collect hands out what a pass computed.

@@ -21,7 +21,7 @@ type recorder struct {
 
 // record launches a pass.
 func (s *stage) record(k shape) error {
-	r := &recorder{stage: s, shape: k, rows: s.batch(k), low: s.low.of(k.terms), x: s.at(s.work.x), bad: s.at(s.work.bad)}
+	r := &recorder{stage: s, shape: k, rows: s.batch(k), low: s.low.of(k.terms), x: s.slotAt(k.slot, s.work.x), bad: s.slotAt(k.slot, s.work.bad)}
 	if n := s.sites(k); n > 0 {
 		zeroed := int64(n) * siteBytes(strideOf(k.rows))
 		if err := s.backend.stream.Fill(s.at(s.work.zeroed), 0, zeroed); err != nil {

@@ -99,7 +99,7 @@ func (s *stage) allocate() (err error) {
 		if p.host, err = b.device.Pinned(int(s.work.passed)); err != nil {
 			return err
 		}
-		p.open(&s.work, s.config.DModel)
+		p.open(&s.work, s.config.DModel, i)
 	}
 	bytes := b.options.StateBytes
 	if bytes == 0 {
@@ -192,8 +192,10 @@ func (s *stage) failed(err error) error {
 	}
 	s.failure.note(fmt.Errorf("%w: %s, %s: %w", tcn.ErrDevice, b.name, s.where("step"), err))
 	// What was asked for before may still read and write the host's memory.
-	if err := await(b.stream, b.options.Watchdog); err != nil {
-		_ = b.typed(err, s.where("step")) // noted; the first error says more
+	for _, stream := range []device.Stream{b.in, b.stream, b.out} {
+		if err := await(stream, b.options.Watchdog); err != nil {
+			_ = b.typed(err, s.where("step")) // noted; the first error says more
+		}
 	}
 	return s.failure.err()
 }
@@ -212,10 +214,13 @@ func (s *stage) usable() error {
 // batch is the part of every kernel's arguments that says where its rows are.
 func (s *stage) batch(k shape) kernels.Batch {
 	return kernels.Batch{
-		Shares: s.at(s.work.shares), RowShare: s.at(s.work.rowShare),
+		Shares: s.slotAt(k.slot, s.work.shares), RowShare: s.slotAt(k.slot, s.work.rowShare),
 		Rows: int32(k.rows), ShareCount: int32(k.shares),
 	}
 }
 
-// at is an address in the room for a pass.
+// at is an address in the room for a pass, slotAt one of the parts that are copied.
 func (s *stage) at(offset int64) device.Pointer { return s.room + device.Pointer(offset) }
+func (s *stage) slotAt(slot int, offset int64) device.Pointer {
+	return s.at(int64(slot)*s.work.passed + offset)
+}

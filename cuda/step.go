@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/zetagrid/zetagrid/cuda/device"
 	"github.com/zetagrid/zetagrid/tcn"
 )
 
 // Step implements [tcn.Stage]. Rows of all Works are cut into passes of at most
-// Options.MaxRows. While the device computes one the next is readied, and the
-// results of the one before are handed out.
+// Options.MaxRows. While the device computes one the rows of the next arrive, and
+// the results of the one before leave and are handed out.
 func (s *stage) Step(work []*tcn.Work) error {
 	b := s.backend
 	b.mu.Lock()
@@ -96,22 +97,39 @@ func (s *stage) dress(queue []*tcn.Work) ([]*tcn.Work, error) {
 	return dressed, nil
 }
 
-// run takes the queue through the device.
+// lanes are the streams on which rows come and go. A Step of one pass, where nothing
+// is beside anything, does all on the stream that computes, and needs no order.
+type lanes struct{ in, out device.Stream }
+
+// run takes the queue through the device. A slot and its pinned memory are used
+// again, for the next pass but one, when the host has waited for what left them.
 func (s *stage) run(c cursor) error {
 	b, now := s.backend, &s.passes[0]
 	if !s.ready(now, &c) {
 		return nil
 	}
-	if err := s.send(now); err != nil {
+	l := lanes{b.stream, b.stream}
+	if len(c.queue) > 0 {
+		l = lanes{b.in, b.out}
+	}
+	if err := s.send(now, l); err != nil {
+		return err
+	}
+	if err := s.fetch(now, l); err != nil {
 		return err
 	}
 	for next := &s.passes[1]; ; now, next = next, now {
 		more := s.ready(next, &c)
-		if err := await(b.stream, b.options.Watchdog); err != nil {
+		if more {
+			if err := s.send(next, l); err != nil {
+				return err
+			}
+		}
+		if err := await(l.out, b.options.Watchdog); err != nil {
 			return err
 		}
-		if more {
-			if err := s.send(next); err != nil {
+		if more { // not sooner: Wait is for all that was asked
+			if err := s.fetch(next, l); err != nil {
 				return err
 			}
 		}
@@ -122,4 +140,12 @@ func (s *stage) run(c cursor) error {
 			return nil
 		}
 	}
+}
+
+// after makes later wait for what earlier was asked, if they are not the same.
+func after(later, earlier device.Stream) error {
+	if later == earlier {
+		return nil
+	}
+	return later.After(earlier)
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/zetagrid/zetagrid/cuda"
 	"github.com/zetagrid/zetagrid/cuda/device"
 )
 
@@ -17,6 +18,7 @@ type observed struct {
 	mu   sync.Mutex
 	peak int64 // bytes of the device's memory that were taken, by whomever
 
+	streams []*observedStream
 	timing  bool // kernels are timed one by one
 	elapsed map[kind]*spent
 }
@@ -64,15 +66,21 @@ func (o *observed) NewStream() (device.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &observedStream{Stream: s, of: o}, nil
+	observed := &observedStream{Stream: s, of: o}
+	o.streams = append(o.streams, observed)
+	return observed, nil
 }
 
-// time runs do, whose streams are waited for in it, and returns what their work
-// took by kind.
+// time runs do and returns what the work of all streams took by kind.
 func (o *observed) time(do func() error) (map[kind]*spent, error) {
 	o.timing, o.elapsed = true, map[kind]*spent{}
 	err := do()
 	o.timing = false
+	for _, s := range o.streams {
+		if err == nil && len(s.kinds) > 0 { // do waited for a stream that is after it
+			err = s.Wait(cuda.DefaultWatchdog)
+		}
+	}
 	return o.elapsed, err
 }
 
@@ -186,6 +194,12 @@ func (s *observedStream) Replay(g device.Graph) error {
 		}
 	}
 	return nil
+}
+
+// After implements [device.Stream]. What the device waits is no kernel's time.
+func (s *observedStream) After(earlier device.Stream) error {
+	e := earlier.(*observedStream) // all streams are of NewStream
+	return s.ask(kind{name: "order"}, func(under device.Stream) error { return under.After(e.Stream) })
 }
 
 // Wait implements [device.Stream].

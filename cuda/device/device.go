@@ -5,7 +5,8 @@
 // # Laws
 //
 //  1. What a [Stream] is asked to do happens in the order it was asked, and after
-//     the call returned: only [Stream.Wait] says that it has happened.
+//     the call returned: only [Stream.Wait] says that it has happened. Streams do
+//     their work beside each other, in no order but that of [Stream.After].
 //  2. Memory handed to CopyIn and CopyOut stays valid and untouched until a Wait
 //     after them returned.
 //  3. Every failure is an [Error]: what kind of failure, the driver's own code and
@@ -89,14 +90,21 @@ type Stream interface {
 	Replay(g Graph) error
 	// Mark is a moment between what was asked before and after it.
 	Mark() (Event, error)
+	// After makes all that this stream is asked from now on happen after all that
+	// earlier was asked until now. The host does not wait. What earlier is asked
+	// later changes nothing, nor does its Close. Errors: ErrUnsupported if earlier
+	// is another device's, one of the two is closed, or one is recording.
+	After(earlier Stream) error
 	// Wait returns when all that was asked is done, or with an ErrHung after
 	// limit, which must be positive: the device is then lost.
 	Wait(limit time.Duration) error
+	// Close gives the stream back; what it was asked to do is still done.
 	Close() error
 }
 
 // Graph is recorded work, ready to be done again and again at one launch's cost.
 type Graph interface {
+	// Close gives the graph back, once every Replay of it has been waited for.
 	Close() error
 }
 

@@ -110,6 +110,32 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// What is after another stream's work is done when that is, however often they take
+// turns, and also when the other stream was closed; what is not, is not.
+func TestAfter(t *testing.T) {
+	d := open(t)
+	in, out := newStream(t, d), newStream(t, d)
+	f := kernel(t, d, "add")
+	p, got := allocate(t, d, 1), pinned(t, d, 1)
+	const turns = 7
+	for range turns {
+		must(t, in.Launch(f, add(p, 1, 3)), out.After(in), out.Launch(f, add(p, 1, 5)), in.After(out))
+	}
+	must(t, out.After(in), in.Fill(p, 100, 1), // asked later, so not waited for
+		out.CopyOut(got, p), out.Wait(soon))
+	if want := byte(0xa5 + turns*8&0xff); got[0] != want {
+		t.Errorf("in turns: %d, want %d", got[0], want)
+	}
+	must(t, out.CopyOut(got, p), out.Wait(soon))
+	if got[0] == 100 {
+		t.Error("the fake did what nobody waited for")
+	}
+	must(t, out.After(in), in.Close(), out.CopyOut(got, p), out.Wait(soon), out.After(out), out.Wait(soon))
+	if got[0] != 100 {
+		t.Errorf("after a stream that was closed: %d, want 100", got[0])
+	}
+}
+
 // What the driver would misread or refuse is refused, and the device goes on.
 func TestRefusals(t *testing.T) {
 	d, other := open(t), open(t)
@@ -132,6 +158,8 @@ func TestRefusals(t *testing.T) {
 			return err
 		}
 	}
+	closed := newStream(t, d)
+	must(t, closed.Close())
 	graph, err := newStream(t, other).Record(func() error { return nil })
 	must(t, err)
 	for name, do := range map[string]func() error{
@@ -153,6 +181,9 @@ func TestRefusals(t *testing.T) {
 		"another device's graph":     func() error { return s.Replay(graph) },
 		"a fill before nothing":      func() error { return s.Fill(p, 0, -1) },
 		"a wait without a limit":     func() error { return s.Wait(0) },
+		"after another device":       func() error { return s.After(newStream(t, other)) },
+		"after a closed stream":      func() error { return s.After(closed) },
+		"a closed stream after one":  func() error { return closed.After(s) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := do(); !errors.Is(err, device.ErrUnsupported) {
@@ -246,14 +277,14 @@ func TestMemoryBesideWork(t *testing.T) {
 // What is done for every Step takes no memory of Go's.
 func TestNoGarbage(t *testing.T) {
 	d := open(t)
-	s := newStream(t, d)
+	s, other := newStream(t, d), newStream(t, d)
 	f := kernel(t, d, "add")
 	p, host := allocate(t, d, 1024), pinned(t, d, 1024)
 	l := add(p, 1024, 1)
 	g, err := s.Record(func() error { return s.Launch(f, l) })
 	must(t, err)
 	average := testing.AllocsPerRun(20, func() {
-		must(t, s.CopyIn(p, host), s.Launch(f, l), s.Replay(g), s.Fill(p, 1, 1024), s.CopyWithin(p, p, 512), s.CopyOut(host, p), s.Wait(soon))
+		must(t, s.CopyIn(p, host), s.Launch(f, l), s.Replay(g), s.Fill(p, 1, 1024), s.CopyWithin(p, p, 512), other.After(s), other.CopyOut(host, p), other.Wait(soon))
 	})
 	if average > 0 {
 		t.Errorf("%v allocations", average)

@@ -13,7 +13,7 @@ import (
 
 func TestRecord(t *testing.T) {
 	d := open(t)
-	s := newStream(t, d)
+	s, other := newStream(t, d), newStream(t, d)
 	f := kernel(t, d, "add")
 	p := allocate(t, d, 16)
 	host := pinned(t, d, 16)
@@ -24,6 +24,8 @@ func TestRecord(t *testing.T) {
 			"Wait":    s.Wait(soon),
 			"Close":   s.Close(),
 			"Mark":    second(s.Mark()),
+			"After":   s.After(other),
+			"before":  other.After(s),
 			"Record":  second(s.Record(func() error { return nil })),
 		} {
 			if !errors.Is(err, device.ErrUnsupported) {
@@ -93,6 +95,7 @@ func calls(d device.Device, s device.Stream, f device.Function, g device.Graph, 
 		"Record":     func() error { return second(s.Record(func() error { return nil })) },
 		"Replay":     func() error { return s.Replay(g) },
 		"Mark":       func() error { return second(s.Mark()) },
+		"After":      func() error { return s.After(s) },
 		"Wait":       func() error { return s.Wait(soon) },
 		"Since":      func() error { return second(e.Since(e)) },
 	}
@@ -115,6 +118,16 @@ func TestFailuresOfADevice(t *testing.T) {
 			must(t, s.Launch(kernel(t, d, "hang"), add(allocate(t, d, 1), 1, 1)))
 			return s.Wait(10 * time.Millisecond)
 		}, device.Error{Kind: device.ErrHung, Doing: "waiting for kernel hang or work before it"}, device.ErrHung},
+		{"hang in an earlier stream", func(t *testing.T, d *gpu, s *stream) error {
+			earlier := newStream(t, d)
+			must(t, earlier.Launch(kernel(t, d, "hang"), add(allocate(t, d, 1), 1, 1)), s.After(earlier))
+			return s.Wait(10 * time.Millisecond)
+		}, device.Error{Kind: device.ErrHung, Doing: "waiting for kernel hang or work before it"}, device.ErrHung},
+		{"illegal access in an earlier stream", func(t *testing.T, d *gpu, s *stream) error {
+			earlier := newStream(t, d)
+			must(t, earlier.Launch(kernel(t, d, "illegal"), add(allocate(t, d, 1), 1, 1)), s.After(earlier))
+			return s.Wait(soon)
+		}, device.Error{Kind: device.ErrIllegalAccess, Code: 700, Name: "IllegalAddress", Doing: "waiting for kernel illegal or work before it"}, nil},
 		{"hang before a copy", func(t *testing.T, d *gpu, s *stream) error {
 			d.limits.copy = 10 * time.Millisecond
 			p := allocate(t, d, 1)

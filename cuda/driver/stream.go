@@ -3,6 +3,7 @@
 package driver
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -18,6 +19,7 @@ type stream struct {
 	last      *function // the kernel that was asked for last, nil if none was since Wait
 	recording bool
 	closed    bool
+	moment    cu.Event // that other streams are after; made when the first is
 	bounce    [2]bounce
 	next      int // the bounce buffer to use next
 }
@@ -52,6 +54,37 @@ func (s *stream) Launch(f device.Function, l device.Launch) error {
 	s.last = k
 	if err := s.gpu.call(func() error { return k.launch(s, l) }); err != nil {
 		return s.gpu.fail(err, k.doing)
+	}
+	return nil
+}
+
+// After leaves the waiting to the device. One event serves again and again: who waits
+// for it waits for what was recorded last when it was asked to.
+func (s *stream) After(earlier device.Stream) error {
+	const doing = "ordering two streams"
+	e, ok := earlier.(*stream)
+	if !ok || e.gpu != s.gpu {
+		return unsupported("%s: one is of another device", doing)
+	}
+	if err := cmp.Or(s.idle(doing), e.idle(doing)); err != nil {
+		return err
+	}
+	err := s.gpu.call(func() (err error) {
+		if e.moment == (cu.Event{}) {
+			if e.moment, err = cu.MakeEvent(cu.DisableTiming); err != nil {
+				return err
+			}
+		}
+		if err := e.moment.Record(e.s); err != nil {
+			return err
+		}
+		return s.s.Wait(e.moment, 0)
+	})
+	if err != nil {
+		return s.gpu.fail(err, doing)
+	}
+	if e.last != nil {
+		s.last = e.last
 	}
 	return nil
 }
@@ -107,7 +140,12 @@ func (s *stream) Close() error {
 		return err
 	}
 	s.closed = true
-	err := s.gpu.boundedDo(s.gpu.limits.memory, "closing a stream", s.s.Destroy)
+	err := s.gpu.boundedDo(s.gpu.limits.memory, "closing a stream", func() error {
+		if s.moment == (cu.Event{}) {
+			return s.s.Destroy()
+		}
+		return cmp.Or(cu.DestroyEvent(&s.moment), s.s.Destroy())
+	})
 	for i := range s.bounce {
 		err = errors.Join(err, s.bounce[i].close(s.gpu))
 	}

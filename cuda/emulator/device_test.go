@@ -86,6 +86,59 @@ func TestGraphs(t *testing.T) {
 	}
 }
 
+// TestAfter: what is after another stream's work is done after it, and nothing else
+// of other streams is done.
+func TestAfter(t *testing.T) {
+	b := newBench(t, emulator.Options{})
+	at := b.memory(make([]byte, 4))
+	in, err := b.d.NewStream()
+	b.must(err)
+	b.must(in.Fill(at, 1, 1))
+	b.must(in.Fill(at+1, 2, 1))
+	b.must(b.s.CopyWithin(at+2, at+1, 1)) // not after anything
+	b.must(b.s.After(in))
+	b.must(b.s.CopyWithin(at+3, at+1, 1))
+	b.must(in.Fill(at, 9, 1)) // asked later
+	b.must(b.s.After(b.s))
+	if got := b.read(at, 4); !bytes.Equal(got, []byte{1, 2, 0, 2}) {
+		t.Errorf("%d", got)
+	}
+	if got := b.read(at, 1); got[0] != 1 {
+		t.Error("work was done that nobody waited for")
+	}
+	for range 3 { // in turns
+		b.must(in.After(b.s))
+		b.must(in.CopyWithin(at+1, at, 1))
+		b.must(b.s.After(in))
+		b.must(b.s.Fill(at, 7, 1))
+	}
+	b.must(in.Close())
+	if got := b.read(at, 2); !bytes.Equal(got, []byte{7, 7}) {
+		t.Errorf("in turns %d", got)
+	}
+	other, err := emulator.New(emulator.Options{}).NewStream()
+	b.must(err)
+	open, err := b.d.NewStream()
+	b.must(err)
+	_, err = open.Record(func() error {
+		for i, err := range []error{b.s.After(open), open.After(b.s), b.s.After(in), in.After(b.s), b.s.After(other), b.s.After(nil)} {
+			if !errors.Is(err, device.ErrUnsupported) {
+				t.Errorf("order %d: %v", i, err)
+			}
+		}
+		return nil
+	})
+	b.must(err)
+	b.must(open.Fill(0, 0, 1))
+	b.must(b.s.After(open))
+	if err := b.s.Wait(time.Second); !errors.Is(err, device.ErrIllegalAccess) {
+		t.Errorf("what an earlier stream did: %v", err)
+	}
+	if err := b.s.After(open); !errors.Is(err, device.ErrIllegalAccess) {
+		t.Errorf("after that: %v", err)
+	}
+}
+
 // TestEvents: the device's clock counts what it does.
 func TestEvents(t *testing.T) {
 	b := newBench(t, emulator.Options{})

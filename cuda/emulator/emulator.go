@@ -12,9 +12,10 @@
 //     a barrier that not all threads reach, and shared memory that two threads
 //     touch, one of them writing, without a barrier between. A device that is
 //     [Options].Strict looks for more.
-//  3. Work of a stream is done when somebody waits for it, not before: host code
-//     that takes back a buffer too early computes wrongly here. So does a kernel
-//     that does not wait for an asynchronous copy.
+//  3. Work of a stream is done when somebody waits for it or for what is after it,
+//     not before: host code that takes back a buffer too early, or forgets that one
+//     stream's work is after another's, computes wrongly here. So does a kernel that
+//     does not wait for an asynchronous copy.
 //  4. Neither a kernel nor its text can stop the program: a launch that has used
 //     up its budget ends with [device.ErrHung], and texts have limits.
 //  5. The same calls give the same results, the same errors and the same counts.

@@ -8,11 +8,13 @@ import (
 	"github.com/zetagrid/zetagrid/cuda/device"
 )
 
-// stream is work that is kept until somebody waits for it: so host code that does
-// not keep to the laws of package device computes wrongly here.
+// stream is work that is kept until somebody waits for it, or for what comes after
+// it in another stream: so host code that does not keep to the laws of package device
+// computes wrongly here.
 type stream struct {
 	device    *Device
 	queue     []work
+	done      int // pieces of work before the queue
 	recording bool
 	closed    bool
 }
@@ -27,6 +29,7 @@ const (
 	fillTask
 	launch
 	mark
+	order  // nothing to do, once an earlier stream has come so far
 	replay // counted only: what the graph holds follows
 )
 
@@ -40,6 +43,8 @@ type work struct {
 	function *function
 	launch   *device.Launch
 	event    *event
+	earlier  *stream
+	until    int // pieces of its work
 }
 
 type graph struct {
@@ -136,7 +141,18 @@ func (s *stream) Mark() (device.Event, error) {
 	return e, s.ask(work{task: mark, event: e})
 }
 
-// Wait does what was asked. The limit is not looked at: a launch hangs when it
+func (s *stream) After(earlier device.Stream) error {
+	e, ok := earlier.(*stream)
+	if !ok || e.device != s.device || e.closed || e.recording || s.recording {
+		return refused("order after a stream that is closed or another device's, or while a graph is recorded")
+	}
+	return s.ask(work{task: order, earlier: e, until: e.asked()})
+}
+
+// asked is how many pieces of work the stream was ever asked to do.
+func (s *stream) asked() int { return s.done + len(s.queue) }
+
+// Wait does what was asked, and what that is after. The limit is not looked at: a launch hangs when it
 // has used up its budget, however long that took.
 func (s *stream) Wait(limit time.Duration) error {
 	d := s.device
@@ -146,15 +162,25 @@ func (s *stream) Wait(limit time.Duration) error {
 	if limit <= 0 || s.recording {
 		return refused("wait without a limit, or while a graph is recorded")
 	}
-	defer func() {
-		clear(s.queue)
-		s.queue = s.queue[:0]
-	}()
-	for i := range s.queue {
+	return s.do(s.asked())
+}
+
+// do does the work up to a piece, counted from 1 since ever.
+func (s *stream) do(until int) error {
+	d := s.device
+	for s.done < until {
+		w := s.queue[0]
+		if w.task == order {
+			if err := w.earlier.do(w.until); err != nil {
+				return err
+			}
+		}
+		s.queue[0] = work{}
+		s.queue, s.done = s.queue[1:], s.done+1
 		if kind := d.faults.due(false); kind != nil {
 			return d.lose(fault(kind))
 		}
-		err := d.do(&s.queue[i])
+		err := d.do(&w)
 		var failure *device.Error
 		if errors.As(err, &failure) {
 			return d.lose(failure)
@@ -163,8 +189,10 @@ func (s *stream) Wait(limit time.Duration) error {
 	return nil
 }
 
+// Close ends the stream. What it was asked to do is done when another stream that is
+// after it is waited for.
 func (s *stream) Close() error {
-	s.queue, s.closed = nil, true
+	s.closed = true
 	return nil
 }
 
@@ -195,6 +223,8 @@ func (d *Device) do(w *work) error {
 		return w.function.launch(w.launch)
 	case mark:
 		w.event.at, w.event.done = d.clock, true
+		return nil
+	case order:
 		return nil
 	case replay:
 		d.counts.Replays++

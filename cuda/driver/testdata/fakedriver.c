@@ -2,8 +2,8 @@
 // one device whose memory is the host's. It is as lazy and as strict as the real
 // one may be:
 //
-//  - what a stream is asked for is done one piece at a time, when the stream or an
-//    event of it is looked at, not before;
+//  - what a stream is asked for is done one piece at a time, when the stream, an
+//    event of it or a stream that waits for such an event is looked at, not before;
 //  - every call needs the context current on its thread, host memory of copies must
 //    be pinned, a capture must end on the thread where it began;
 //  - after "illegal" every call fails; while a stream hangs, giving memory back and
@@ -30,7 +30,7 @@ struct CUfunc_st {
 };
 
 struct operation {
-	enum { COPY, FILL, LAUNCH, MARK } what;
+	enum { COPY, FILL, LAUNCH, MARK, AFTER } what;
 	void *to;
 	const void *from;
 	size_t bytes;
@@ -38,6 +38,7 @@ struct operation {
 	struct parameter parameter;
 	CUfunction function;
 	CUevent event;
+	int record; // which of the event's, from 1
 };
 
 struct CUgraph_st {
@@ -53,7 +54,7 @@ struct CUstream_st {
 
 struct CUevent_st {
 	CUstream stream;
-	int done, when;
+	int records, done, when; // times recorded, and reached
 };
 
 struct thing { // memory of a context
@@ -354,10 +355,15 @@ static CUresult step(CUstream stream) {
 	if (q->count == 0) return CUDA_SUCCESS;
 	struct operation o = q->operations[0];
 	CUresult r = CUDA_SUCCESS;
+	if (o.what == AFTER && o.event->done < o.record) {
+		r = step(o.event->stream);
+		return r == CUDA_SUCCESS ? CUDA_ERROR_NOT_READY : r;
+	}
 	switch (o.what) {
 	case COPY: memmove(o.to, o.from, o.bytes); break;
 	case FILL: memset(o.to, o.value, o.bytes); break;
-	case MARK: o.event->done = 1, o.event->when = clock_; break;
+	case MARK: o.event->done = o.record, o.event->when = clock_; break;
+	case AFTER: break;
 	case LAUNCH:
 		if (!strcmp(o.function->name, "hang")) return CUDA_ERROR_NOT_READY;
 		r = run(&o);
@@ -443,7 +449,6 @@ CUresult cuEventCreate(CUevent *event, unsigned flags) {
 	(void)flags;
 	ENTER;
 	*event = calloc(1, sizeof **event);
-	(*event)->done = 1;
 	RETURN;
 }
 
@@ -455,16 +460,23 @@ CUresult cuEventDestroy(CUevent event) {
 
 CUresult cuEventRecord(CUevent event, CUstream stream) {
 	ENTER;
-	event->stream = stream, event->done = 0;
-	if (!r) r = ask(stream, (struct operation){.what = MARK, .event = event});
+	if (!r) r = ask(stream, (struct operation){.what = MARK, .event = event, .record = event->records + 1});
+	if (!r) event->stream = stream, event->records++;
+	RETURN;
+}
+
+CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
+	ENTER;
+	if (flags || stream->capture) r = CUDA_ERROR_INVALID_VALUE;
+	if (!r) r = ask(stream, (struct operation){.what = AFTER, .event = event, .record = event->records});
 	RETURN;
 }
 
 CUresult cuEventQuery(CUevent event) {
 	ENTER;
-	if (!r && !event->done) {
+	if (!r && event->done < event->records) {
 		r = step(event->stream);
-		if (r == CUDA_SUCCESS || r == CUDA_ERROR_NOT_READY) r = event->done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+		if (r == CUDA_SUCCESS || r == CUDA_ERROR_NOT_READY) r = event->done < event->records ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
 	}
 	RETURN;
 }
@@ -472,7 +484,7 @@ CUresult cuEventQuery(CUevent event) {
 // One operation takes a millisecond.
 CUresult cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to) {
 	ENTER;
-	if (!r && !(from->done && to->done)) r = CUDA_ERROR_NOT_READY;
+	if (!r && !(from->records && from->done == from->records && to->records && to->done == to->records)) r = CUDA_ERROR_NOT_READY;
 	*milliseconds = to->when - from->when;
 	RETURN;
 }
