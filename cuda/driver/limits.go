@@ -14,7 +14,7 @@ type waits struct {
 }
 
 // limits are far above what a sound device needs.
-var limits = waits{open: time.Minute, memory: time.Minute, load: 5 * time.Minute, copy: time.Minute, close: 10 * time.Second}
+var limits = waits{open: 2 * time.Minute, memory: time.Minute, load: 5 * time.Minute, copy: time.Minute, close: 10 * time.Second}
 
 // What Open asks of driver and device.
 const (
