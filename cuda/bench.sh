@@ -122,7 +122,7 @@ for program in "${programs[@]}"; do
 done
 
 # Where containers find the driver, if the loader does not know.
-PATH="$PATH:/sbin:/usr/sbin"
+PATH="$PATH:/sbin:/usr/sbin:/usr/local/nvidia/bin"
 for folder in /usr/local/nvidia/lib64 /usr/lib/wsl/lib; do
 	if [ -e "$folder/libcuda.so.1" ] && ! ldconfig -p | grep libcuda.so.1 >/dev/null; then
 		export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
