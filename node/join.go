@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -187,7 +188,15 @@ func (n *Node) serves() bool {
 // small parameters and the default Soul's slices too. A node that serves may be the
 // last that has them, and nobody wants to wait for them with the first prompt.
 func (n *Node) bring(ctx context.Context, r tcn.Range) error {
-	on, err := n.resident.load(ctx, n.library, r, nil)
+	var came atomic.Int64
+	end := n.remind(&came, "no peer brings what these blocks lack", "lo", r.Lo, "hi", r.Hi)
+	defer end()
+	on, err := n.resident.load(ctx, n.library, r, func(have, size int64) {
+		came.Store(have)
+		if n.options.Progress != nil {
+			n.options.Progress(have, size)
+		}
+	})
 	if errors.Is(err, tcn.ErrDevice) {
 		n.deviceLost(on, err)
 	}

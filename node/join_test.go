@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,14 +20,23 @@ func TestJoin(t *testing.T) {
 	first := startNode(t, Options{Model: dir, Blocks: []tcn.Range{{Lo: 0, Hi: 2}}})
 	nodes := []*Node{first}
 	block := first.library.tileBytes()
+	var fetched atomic.Int64
 	for range 3 {
 		nodes = append(nodes, startNode(t, Options{
 			Model: first.ModelCID(), Memory: 2 * block, Bootstrap: first.Addrs(),
+			Progress: func(have, size int64) {
+				if have == size {
+					fetched.Add(1)
+				}
+			},
 		}))
 	}
 	began := time.Now()
 	for _, n := range nodes {
 		waitReady(t, n)
+	}
+	if fetched.Load() < 3 {
+		t.Errorf("%d nodes heard that their blocks are here, want 3", fetched.Load())
 	}
 	t.Logf("all ready after %v", time.Since(began).Round(time.Millisecond))
 	for _, n := range nodes {

@@ -110,19 +110,22 @@ func (l *library) ends(ctx context.Context) (*tcn.Ends, error) {
 	return modelfile.LoadEnds(path, l.config)
 }
 
-// tiles fetches and maps the tiles of a range. The closers are to be closed
+// tiles fetches and maps the tiles of a range; progress, which may be nil, hears
+// of what is fetched of all of them. The closers are to be closed
 // when the blocks are no longer used.
 func (l *library) tiles(ctx context.Context, r tcn.Range, progress content.Progress) ([]*tcn.Block, []io.Closer, error) {
 	blocks := make([]*tcn.Block, r.Len())
 	closers := make([]io.Closer, r.Len())
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(tilesFetched)
+	files := newArriving(len(blocks), l.blockBytes(), progress)
 	for i := range blocks {
 		group.Go(func() error {
-			path, err := l.store.File(ctx, l.genome.Tiles[r.Lo+i], l.tileBytes(), progress)
+			path, err := l.store.File(ctx, l.genome.Tiles[r.Lo+i], l.tileBytes(), files.file(i))
 			if err != nil {
 				return fmt.Errorf("tile of block %d: %w", r.Lo+i, err)
 			}
+			files.here(i)
 			blocks[i], closers[i], err = modelfile.OpenTile(path, l.config, r.Lo+i)
 			return err
 		})

@@ -101,7 +101,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.checkBlocks(); err != nil {
 		return err
 	}
-	ends, err := n.library.ends(ctx)
+	ends, err := n.ends(ctx)
 	if err != nil {
 		return err
 	}
@@ -114,26 +114,17 @@ func (n *Node) start(ctx context.Context) error {
 	return n.serveAPI()
 }
 
-// openLibrary waits until the Model's manifests are here, and says so now and then:
-// a Model that no peer has looks like one on its way.
+// openLibrary waits until the Model's manifests are here.
 func (n *Node) openLibrary(ctx context.Context) (err error) {
-	done := make(chan struct{})
-	defer close(done)
-	if n.host != nil {
-		n.running.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				case <-time.After(searchInterval):
-					n.log.Warn("no peer has brought the model yet", "model", n.options.Model,
-						"peers", len(n.host.Host().Network().Peers()))
-				}
-			}
-		})
-	}
+	defer n.remind(nil, "no peer has brought the model yet", "model", n.options.Model)()
 	n.library, err = openLibrary(ctx, n.store, n.options.Model)
 	return err
+}
+
+// ends waits until the Model's ends are here.
+func (n *Node) ends(ctx context.Context) (*tcn.Ends, error) {
+	defer n.remind(nil, "no peer has brought the model's ends yet", "file", n.library.model.Ends)()
+	return n.library.ends(ctx)
 }
 
 // openData makes the data folder, a temporary one if none is named.

@@ -30,4 +30,8 @@ type Options struct {
 	Open      OpenDevice   // opens what computes the blocks; nil is the CPU with Compute
 	Chunk     int          // rows of a prompt per frame at most; 0 is 64
 	Logger    *slog.Logger // nil discards
+
+	// Progress hears how many bytes of a range's tiles are here, of how many, while
+	// they are fetched. It is called from other goroutines and must not block.
+	Progress func(have, size int64)
 }

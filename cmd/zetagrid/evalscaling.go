@@ -165,5 +165,6 @@ func progress(s *streams, total int, what string) *progressbar.ProgressBar {
 		progressbar.OptionSetVisibility(isTerminal(s.err)),
 		progressbar.OptionSetDescription(what),
 		progressbar.OptionClearOnFinish(),
+		progressbar.OptionThrottle(100*time.Millisecond), // as often as an eye can tell
 	)
 }

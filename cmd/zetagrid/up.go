@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/ipfs/go-cid"
 
@@ -70,6 +71,9 @@ func (c *upCmd) Run(ctx context.Context, s *streams) error {
 	if _, err := cid.Decode(options.Model); err == nil {
 		s.note("fetching what is missing of model %s from peers", options.Model)
 	}
+	bar := &fetchBar{bar: modelProgress(s)}
+	options.Progress = bar.update
+	defer bar.end()
 	n, err := node.Start(ctx, options)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil // told to end before it served: an end like any other
@@ -77,7 +81,31 @@ func (c *upCmd) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.serve(ctx, s, n), n.Close())
+	return errors.Join(c.serve(ctx, s, n, bar.end), n.Close())
+}
+
+// fetchBar shows how much of the node's blocks is here, until the node is ready.
+type fetchBar struct {
+	mu    sync.Mutex
+	bar   modelBar
+	ended bool
+}
+
+func (b *fetchBar) update(have, size int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		b.bar.update("fetching blocks", have, size)
+	}
+}
+
+func (b *fetchBar) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		b.ended = true
+		b.bar.end()
+	}
 }
 
 // options turns the flags into a node's options and says what to call after the
@@ -111,8 +139,8 @@ func (c *upCmd) options(ctx context.Context, s *streams) (node.Options, func(), 
 	}, done, nil
 }
 
-// serve says that the node is ready and waits for its end.
-func (c *upCmd) serve(ctx context.Context, s *streams, n *node.Node) error {
+// serve says that the node is ready, after a call of ready, and waits for its end.
+func (c *upCmd) serve(ctx context.Context, s *streams, n *node.Node, ready func()) error {
 	select {
 	case <-n.Ready():
 	case <-n.Done():
@@ -120,6 +148,7 @@ func (c *upCmd) serve(ctx context.Context, s *streams, n *node.Node) error {
 	case <-ctx.Done():
 		return nil
 	}
+	ready()
 	if err := c.announce(s, n); err != nil {
 		return err
 	}
