@@ -129,7 +129,7 @@ var remedies = []struct {
 	{tcn.ErrNoRoom, "own fewer blocks (--blocks, --memory), name more devices (--device), or end what else uses the device's memory"},
 	{node.ErrOptions, "zetagrid model inspect shows the blocks to choose from"},
 	{tcn.ErrDevice, "zetagrid doctor tests the device; start the node again once it works"},
-	{tcn.ErrDigest, "force another level with " + kernelVariable + ", and report this with zetagrid version"},
+	{tcn.ErrDigest, "compute with another device (--device), or force another level of the processor with " + kernelVariable + ", and report this with zetagrid version"},
 	{syscall.ENOSPC, "make room, or name another folder"},
 	{fs.ErrExist, "name another folder, or remove this one"},
 	{fs.ErrNotExist, "check the name"},
