@@ -34,12 +34,16 @@ func chainOf(t testing.TB, dir string, c tcn.Config, n int) []*Node {
 	return nodes
 }
 
+// patience bounds the waiting for what must happen, also on a machine that others
+// load.
+const patience = 3 * time.Minute
+
 // eventually polls until what holds, for things that end in their own time.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	late := time.After(20 * time.Second)
+	late := time.After(patience)
 	for !holds() {
 		select {
 		case <-ticker.C:

@@ -40,7 +40,7 @@ func TestReleaseEndsTheLoading(t *testing.T) {
 	n.member.Do(shardmap.Pin{Ranges: []shardmap.Range{shardmap.Range(present)}})
 	select {
 	case <-n.Ready():
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("not ready")
 	}
 	if got := n.Blocks(); len(got) != 1 || got[0] != present {

@@ -43,7 +43,7 @@ func TestSlowCaller(t *testing.T) {
 		if u.GeneratedBytes < piecesQueued || u.GeneratedBytes > piecesQueued+piecesPerLap {
 			t.Errorf("%d bytes were generated, %d are unread", u.GeneratedBytes, len(g.pieces))
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("no usage")
 	}
 	var got []byte

@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -16,16 +14,7 @@ import (
 // TestDemoServe runs demo --serve as a process of its own: it must print where
 // its API is, answer there, and end cleanly on a signal.
 func TestDemoServe(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "zetagrid")
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// TestMain runs the command when the test binary is called by its name.
-	if err := os.Symlink(self, program); err != nil {
-		t.Skip("no symbolic links here:", err)
-	}
-	demo := exec.Command(program, "demo", "--serve", "--max-bytes", "4")
+	demo := exec.Command(string(installed(t)), "demo", "--serve", "--max-bytes", "4")
 	stderr, err := demo.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ import (
 // grid/one is the median over the turns; a stage's time and what a lap spends
 // outside the stages are medians too. A turn takes some 5 s on two cores.
 func BenchmarkThreeStages(b *testing.B) {
-	p := build(b)
+	p := installed(b)
 	model := p.model(b, "--layers", "24", "--d-model", "1024", "--d-ff", "1664")
 	flags := append(alone, "--model", model)
 	one := p.up(b, append(flags, "--data", b.TempDir())...).ready(b)

@@ -51,8 +51,9 @@ func startHost(t testing.TB, o Options) *Host {
 	return h
 }
 
-// testWait is how long a test waits for what must come; it only bounds failure.
-const testWait = 30 * time.Second
+// testWait is how long a test waits for what must come, also on a machine that
+// others load; it only bounds failure.
+const testWait = 3 * time.Minute
 
 // awaitConnected blocks until h is connected to p.
 func awaitConnected(t testing.TB, h *Host, p peer.ID) {
