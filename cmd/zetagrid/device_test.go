@@ -15,6 +15,9 @@ import (
 // TestEveryLevelAnswersTheSame: each instruction level of this machine, forced by
 // the environment, gives the bytes that the fastest gives, with either weights.
 func TestEveryLevelAnswersTheSame(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: other tests answer at the best level")
+	}
 	s := &streams{in: bytes.NewReader(nil), out: io.Discard, err: io.Discard}
 	for _, weights := range []tcn.Weights{"", tcn.WeightsQ2} {
 		config := seededConfig()
