@@ -21,8 +21,8 @@
 // # Memory of a stage
 //
 // [Needs] counts it: the weights, each matrix once however many blocks share it;
-// room for one pass, and the rows of the next; the pool of states, see [Options.StateBytes].
-// Beside that Souls and small parameters are kept as long as a state wears them,
+// room for one pass, and the rows of the next; the pool of states, see
+// [Options.StateBytes]. Beside that Souls and small parameters are kept as long as a state wears them,
 // and up to maxIdle Variants longer, unless the memory is wanted for something else.
 //
 // # Limits

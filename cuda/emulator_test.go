@@ -151,7 +151,7 @@ func TestEmulatorFails(t *testing.T) {
 	for _, kind := range []error{device.ErrOutOfMemory, device.ErrIllegalAccess} {
 		for n := 0; ; n++ {
 			d := emulator.New(quick)
-			b, err := New(d, Options{StateBytes: 1 << 20, MaxRows: 8})
+			b, err := New(d, Options{StateBytes: 1 << 20, MaxRows: 1}) // two passes
 			if err != nil {
 				t.Fatal(err)
 			}

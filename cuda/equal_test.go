@@ -185,12 +185,7 @@ func overflows(t *testing.T, b tcn.Backend, c backendtest.Case, layers ...int) {
 	}
 	for _, layer := range layers {
 		spoilt := m.Variant(all, c.Souls)
-		spoilt.Small = slices.Clone(spoilt.Small)
-		block := layer / c.Config.LayersPerBlock
-		small := *spoilt.Small[block]
-		small.Layers = slices.Clone(small.Layers)
-		small.Layers[layer%c.Config.LayersPerBlock].NormGain = slices.Repeat([]float32{math.MaxFloat32}, c.Config.DModel)
-		spoilt.Small[block] = &small
+		spoilBy(spoilt, c, layer, c.Config.DModel)
 		var lists [2][]*tcn.Work
 		for i, s := range stages {
 			bad, good := must(s.NewState(all, 3)), must(s.NewState(all, 0))
@@ -223,12 +218,66 @@ func overflows(t *testing.T, b tcn.Backend, c backendtest.Case, layers ...int) {
 	}
 }
 
+// spoilBy makes the gain of some channels of a layer as large as can be.
+func spoilBy(v *tcn.Variant, c backendtest.Case, layer, channels int) {
+	block, i := layer/c.Config.LayersPerBlock, layer%c.Config.LayersPerBlock
+	small := *v.Small[block]
+	small.Layers = slices.Clone(small.Layers)
+	gain := slices.Clone(small.Layers[i].NormGain)
+	for n := range channels {
+		gain[n] = math.MaxFloat32
+	}
+	small.Layers[i].NormGain = gain
+	v.Small = slices.Clone(v.Small)
+	v.Small[block] = &small
+}
+
 // TestOverflows: the error names the place that the CPU names, and spoils nobody
 // else's rows.
 func TestOverflows(t *testing.T) {
 	for _, c := range backendtest.Cases() {
 		b, _ := openFake(t, Options{})
 		overflows(t, b, c, 0, 1, 2, 4, 5, 15, 16)
+	}
+}
+
+// TestOverflowsOfLongWorks: the error names the lowest layer that any row of a Work
+// spoils, wherever that is cut and whoever is in the batch.
+func TestOverflowsOfLongWorks(t *testing.T) {
+	c := backendtest.Cases()[1] // the release cell, where a gain may spoil some rows only
+	const rows, high = 150, 5
+	m, all, d := c.Model(), c.Config.All(), c.Config.DModel
+	v := m.Variant(all, c.Souls)
+	spoilBy(v, c, 0, 1)    // the last rows alone have something in this channel
+	spoilBy(v, c, high, d) // of every row
+	for _, maxRows := range []int{-1, 256, 64, 16} {
+		b := tcn.Backend(cpu)
+		if maxRows > 0 {
+			b, _ = openFake(t, Options{MaxRows: maxRows})
+		}
+		s := must(b.Load(c.Config, all, m.Blocks))
+		for _, before := range []int{0, 30} {
+			list := works(v, d, rows, newState(t, s, all))
+			want := []string{"tcn: number is not finite: position 0, block 0 layer 0"}
+			if before > 0 {
+				list = append(works(v, d, before, newState(t, s, all)), list...)
+				want = append([]string{"tcn: number is not finite: position 0, block 1 layer 2"}, want...)
+			}
+			for n, w := range list {
+				copy(w.Rows.Data, m.Embed(backendtest.Text(uint64(n), w.Rows.Count)))
+				for row := range w.Rows.Count {
+					w.Rows.Data[row*d] = float32(row / 120)
+				}
+			}
+			if err := s.Step(list); err != nil {
+				t.Fatal(err)
+			}
+			for n, w := range list {
+				if got := fmt.Sprint(w.Err); got != want[n] {
+					t.Errorf("passes of %d after %d rows, Work %d: %s, want %s", maxRows, before, n, got, want[n])
+				}
+			}
+		}
 	}
 }
 

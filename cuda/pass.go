@@ -172,11 +172,13 @@ func (s *stage) collect(p *pass) error {
 	return nil
 }
 
-// spoil names the place where a sequence's numbers ceased to be finite.
+// spoil names the place where a sequence's numbers ceased to be finite: the lowest
+// layer of any pass.
 func (s *stage) spoil(state *state, layer int) {
-	if state.failure != nil {
+	if state.failure != nil && state.spoilt <= layer {
 		return
 	}
+	state.spoilt = layer
 	block := s.blocks.Lo + s.layout.layers[layer].block
 	first, _ := s.config.BlockLayers(s.blocks.Lo)
 	lo, _ := s.config.BlockLayers(block)

@@ -22,7 +22,8 @@ type state struct {
 	outfit   *outfit      // the last one worn, on the device
 	closed   bool
 	step     uint64 // the last Step that took rows of this state
-	failure  error  // where a number was first not finite; the rings are spoilt
+	failure  error  // where a number was not finite; the rings are spoilt
+	spoilt   int    // the layer of failure, the lowest of the Work, from the stage's first
 }
 
 // NewState implements [tcn.Stage].

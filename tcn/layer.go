@@ -48,11 +48,19 @@ func (s *cpuStage) route(h *share, r float32) {
 	copy(h.x, x)
 }
 
-// noteFailures names the place where a sequence's numbers ceased to be finite.
+// noteFailures names the place where a sequence's numbers ceased to be finite: the
+// lowest layer of any row of its Work, so that it does not matter how that is cut.
 func (s *cpuStage) noteFailures(b, i int) {
 	for n := range s.batch {
-		if state := s.batch[n].state; state.bad.Load() && state.failure == nil {
+		state := s.batch[n].state
+		if !state.bad.Load() {
+			continue
+		}
+		state.bad.Store(false)
+		lo, _ := s.config.BlockLayers(b)
+		if state.failure == nil || lo+i < state.spoilt {
 			state.failure = fmt.Errorf("%w: position %d, block %d layer %d", ErrNotFinite, state.position, b, i)
+			state.spoilt = lo + i
 		}
 	}
 }

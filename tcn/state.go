@@ -68,7 +68,8 @@ type cpuState struct {
 	closed   bool
 	step     uint64      // the last Step that took rows of this state
 	bad      atomic.Bool // set during a Step when a number is not finite
-	failure  error       // where it first was; the rings are spoilt
+	failure  error       // where; the rings are spoilt
+	spoilt   int         // the layer of failure, the lowest of the Work
 }
 
 // NewState implements [Stage].

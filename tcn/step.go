@@ -31,7 +31,8 @@ func (h *share) row(buffer []float32, i, width int) []float32 {
 //
 // A state whose Work ends with [ErrNotFinite] found in its input is as it was.
 // When the overflow happens inside, the state keeps its position but its rings
-// are spoilt: it refuses every further Work with the same error.
+// are spoilt: it refuses every further Work with the same error, which names the
+// lowest layer where a number of any row was not finite.
 func (s *cpuStage) Step(work []*Work) error {
 	if s.closed.Load() {
 		return fmt.Errorf("%w: stage", ErrClosed)
@@ -162,8 +163,10 @@ func (s *cpuStage) share(w *Work, from, n int) share {
 func (s *cpuStage) runBatch(batch []share) {
 	for b := s.blocks.Lo; b < s.blocks.Hi; b++ {
 		active, rows := s.room.active[:0], 0
+		first, _ := s.config.BlockLayers(b)
 		for _, h := range batch {
-			if !h.state.sub.Contains(Range{b, b + 1}) || h.state.failure != nil || h.small(b).Routing == 0 {
+			failed := h.state.failure != nil && h.state.spoilt < first
+			if failed || !h.state.sub.Contains(Range{b, b + 1}) || h.small(b).Routing == 0 {
 				continue
 			}
 			h.packed = rows

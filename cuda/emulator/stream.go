@@ -152,8 +152,8 @@ func (s *stream) After(earlier device.Stream) error {
 // asked is how many pieces of work the stream was ever asked to do.
 func (s *stream) asked() int { return s.done + len(s.queue) }
 
-// Wait does what was asked, and what that is after. The limit is not looked at: a launch hangs when it
-// has used up its budget, however long that took.
+// Wait does what was asked, and what that is after. The limit is not looked at: a
+// launch hangs when it has used up its budget, however long that took.
 func (s *stream) Wait(limit time.Duration) error {
 	d := s.device
 	if err := d.failed(); err != nil {
