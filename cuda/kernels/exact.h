@@ -112,11 +112,6 @@ __device__ static inline i32 bytes_sum(u32 bytes, i32 sum) { return __dp4a((i32)
 // two that divides width, at most 1,024.
 __device__ static inline int hadamard_block(int width) { return min(width & -width, CHUNK); }
 
-// turned is v with the sign that the rotation gives to column c.
-__device__ static inline float turned(float v, const u8 *signs, int c) {
-	return __uint_as_float(__float_as_uint(v) ^ (u32)(signs[c / 8] >> (c % 8) & 1) << 31);
-}
-
 // butterfly is a+b in the lane without the bit stride, a-b in its partner with it.
 __device__ static inline float butterfly(float v, int stride) {
 	float other = __shfl_xor_sync(~0u, v, stride);

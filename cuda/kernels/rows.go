@@ -29,14 +29,15 @@ func Norm(a NormArgs) Call {
 	return Call{"rms_norm", device.Launch{Grid: [3]int{int(a.Batch.Rows), 1, 1}, Block: [3]int{threads, 1, 1}, Args: bytesOf(a)}}
 }
 
-// ConvGate launches the release cell's convolution and gate, one call after the other.
-// It sets InWidth.
+// ConvGate is the launches of the release cell's convolution and gate, one after the
+// other: one, or, where shares are cut, three, of which conv_terms is left out without
+// terms. It sets InWidth.
 func ConvGate(a ConvArgs) []Call {
 	a.InWidth = 2 * a.Width
 	return conv("conv_gate", a)
 }
 
-// Conv launches the paper cell's convolution in the same way.
+// Conv is those of the paper cell's convolution.
 func Conv(a ConvArgs) []Call {
 	a.InWidth = a.Width
 	return conv("conv", a)
