@@ -1,7 +1,11 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
+
+	"github.com/ipfs/go-cid"
 
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/modelfile"
@@ -31,6 +35,10 @@ func modelOrDefault(s *streams, named, data string) (string, error) {
 // "" is the default model, kept in the data folder.
 func folderOrDefault(s *streams, named, data string) (string, error) {
 	if named != "" {
+		_, noCID := cid.Decode(named)
+		if _, err := os.Stat(named); err != nil && noCID == nil {
+			return "", &remedy{fmt.Errorf("%s is a Model CID, and this works on a folder", named), "name the model folder; up, run, logits, eval and plan take a CID"}
+		}
 		return modelFolder(named), nil
 	}
 	folder, err := dataFolder(data)

@@ -245,7 +245,7 @@ func (s *Store) addFile(ctx context.Context, c cid.Cid, path string) error {
 	}
 	f, err := s.check(ctx, c, path)
 	if err != nil {
-		return fmt.Errorf("content: %w", err)
+		return err
 	}
 	s.keepFile(f)
 	return nil
