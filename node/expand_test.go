@@ -18,7 +18,7 @@ func TestExpandedModel(t *testing.T) {
 	}
 	first := startNode(t, Options{Model: grown, Blocks: []tcn.Range{{Lo: 0, Hi: 3}}})
 	second := startNode(t, Options{
-		Model: first.ModelCID(), Memory: 2 * first.library.tileBytes(), Bootstrap: first.Addrs(),
+		Model: first.ModelCID(), Memory: 2 * first.library.blockBytes(), Bootstrap: first.Addrs(),
 	})
 	if got := second.capacity(second.resident.backend()); got != 6 {
 		t.Errorf("room for two tiles is room for %d blocks, want 6", got)

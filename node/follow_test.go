@@ -2,6 +2,7 @@ package node
 
 import (
 	"io"
+	"os"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ func TestReadyServes(t *testing.T) {
 	dir := seededFolder(t, sixBlocks)
 	first := startNode(t, Options{Model: dir, Blocks: []tcn.Range{{Lo: 0, Hi: 3}}})
 	waitReady(t, first)
-	second := startNode(t, Options{Model: dir, Memory: 3 * first.library.tileBytes(), Bootstrap: first.Addrs()})
+	second := startNode(t, Options{Model: dir, Memory: 3 * first.library.blockBytes(), Bootstrap: first.Addrs()})
 	waitReady(t, second)
 	s := second.Status()
 	for _, node := range s.Nodes {
@@ -26,6 +27,28 @@ func TestReadyServes(t *testing.T) {
 	}
 	if !s.Covered {
 		t.Errorf("missing %v", s.Missing)
+	}
+}
+
+// TestCapacity: a node takes as many blocks as the tiles of them fit, to the byte.
+func TestCapacity(t *testing.T) {
+	n := startNode(t, Options{Model: seededFolder(t, sixBlocks), Memory: 0})
+	block := n.library.blockBytes()
+	tiles, err := n.store.File(t.Context(), n.library.genome.Tiles[0], n.library.tileBytes(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(tiles); err != nil || info.Size() != block {
+		t.Fatalf("a tile of %d bytes counts as %d (%v)", info.Size(), block, err)
+	}
+	for _, each := range []struct {
+		memory int64
+		want   int
+	}{{0, 0}, {1, 0}, {block - 1, 0}, {block, 1}, {3*block - 1, 2}, {3 * block, 3}, {100 * block, 6}, {-1, 6}} {
+		one := &Node{options: Options{Memory: each.memory}, library: n.library}
+		if got := one.capacity(nil); got != each.want {
+			t.Errorf("%d bytes hold %d blocks, want %d", each.memory, got, each.want)
+		}
 	}
 }
 

@@ -58,7 +58,11 @@ func (n *Node) join(ctx context.Context) error {
 // to choose some.
 func (n *Node) wish(b tcn.Backend) shardmap.Event {
 	if len(n.options.Blocks) == 0 {
-		return shardmap.Seek{CapacityBlocks: n.capacity(b)}
+		room := n.capacity(b)
+		if room == 0 && n.options.Memory != 0 {
+			n.log.Warn("this node owns no block: none fits the memory for weights", "block_bytes", n.library.blockBytes())
+		}
+		return shardmap.Seek{CapacityBlocks: room}
 	}
 	ranges := make([]shardmap.Range, len(n.options.Blocks))
 	for i, r := range n.options.Blocks {
@@ -81,7 +85,7 @@ func (n *Node) capacity(b tcn.Backend) int {
 	if budget < 0 {
 		budget = int64(memory.TotalMemory() / 2)
 	}
-	tiles, blocks := budget/n.library.tileBytes(), n.library.config.Blocks()
+	tiles, blocks := budget/n.library.blockBytes(), n.library.config.Blocks()
 	if tiles >= int64(n.library.distinctTiles()) {
 		return blocks
 	}

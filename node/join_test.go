@@ -19,7 +19,7 @@ func TestJoin(t *testing.T) {
 	dir := seededFolder(t, sixBlocks)
 	first := startNode(t, Options{Model: dir, Blocks: []tcn.Range{{Lo: 0, Hi: 2}}})
 	nodes := []*Node{first}
-	block := first.library.tileBytes()
+	block := first.library.blockBytes()
 	var fetched atomic.Int64
 	for range 3 {
 		nodes = append(nodes, startNode(t, Options{

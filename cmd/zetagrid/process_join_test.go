@@ -37,7 +37,7 @@ func testJoin(t *testing.T, p program) {
 		memory []string
 		most   int // blocks
 	}{
-		{"a third of the model", []string{"--memory", "9MB"}, 2},
+		{"a third of the model", []string{"--memory", "7MB"}, 2},
 		{"the whole model", nil, 6},
 	} {
 		t.Run(each.room, func(t *testing.T) {
