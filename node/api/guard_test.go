@@ -186,7 +186,7 @@ func TestAPanicIsAnError(t *testing.T) {
 // TestSlowCallersAreLetGo: one who sends a body too slowly gets 408, and one
 // who does not read loses the generation.
 func TestSlowCallersAreLetGo(t *testing.T) {
-	short := func(h *handler) { h.bodyTimeout, h.writeTimeout = 50*time.Millisecond, 50*time.Millisecond }
+	const short = 50 * time.Millisecond // only where it must pass: on a loaded machine it passes elsewhere, too
 	dial := func(t *testing.T, url, request string) net.Conn {
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
 		if err != nil {
@@ -199,7 +199,7 @@ func TestSlowCallersAreLetGo(t *testing.T) {
 		return conn
 	}
 	t.Run("writer", func(t *testing.T) {
-		server := serve(t, &double{}, Options{}, short)
+		server := serve(t, &double{}, Options{}, func(h *handler) { h.bodyTimeout = short })
 		for path, want := range map[string]string{"/v1/completions": "HTTP/1.1 408 ", "/nowhere": ""} {
 			conn := dial(t, server.URL, "POST "+path+" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
 			got, err := io.ReadAll(conn) // to the end: the server hangs up
@@ -210,7 +210,7 @@ func TestSlowCallersAreLetGo(t *testing.T) {
 	})
 	t.Run("reader", func(t *testing.T) {
 		grid := &double{streams: make(chan *doubleStream, 1)}
-		server := serve(t, grid, Options{}, short)
+		server := serve(t, grid, Options{}, func(h *handler) { h.writeTimeout = short })
 		body := fmt.Sprintf(`{"prompt":"a","stream":true,"max_tokens":%d}`, StreamedBytes)
 		dial(t, server.URL, fmt.Sprintf("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
 		<-(<-grid.streams).closed

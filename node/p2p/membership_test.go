@@ -3,8 +3,10 @@ package p2p
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -16,8 +18,9 @@ import (
 	"github.com/zetagrid/zetagrid/shardmap"
 )
 
-// testGrid is a grid of six blocks.
-var testGrid = Grid{Genome: testGenome("genome"), Blocks: 6, Arithmetic: 1}
+// testGrid is a grid of six blocks. The same test in another process, whose hosts
+// multicast too, is no part of it.
+var testGrid = Grid{Genome: testGenome(fmt.Sprint("genome of process ", os.Getpid())), Blocks: 6, Arithmetic: 1}
 
 func testGenome(name string) cid.Cid {
 	sum, err := multihash.Sum([]byte(name), multihash.SHA2_256, -1)
