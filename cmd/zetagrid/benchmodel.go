@@ -11,6 +11,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
+	devicebench "github.com/zetagrid/zetagrid/cuda/bench"
 	"github.com/zetagrid/zetagrid/node/session"
 	"github.com/zetagrid/zetagrid/tcn"
 	"github.com/zetagrid/zetagrid/tcn/bench"
@@ -31,7 +32,7 @@ type benchModelCmd struct {
 
 func (*benchModelCmd) Help() string {
 	return "One process, one prompt: how many bytes a second a model generates, beside how\n" +
-		"often the machine can read its packed weights, and how much memory it takes.\n\n" +
+		"often the memory it lies in can be read, and how much memory it takes.\n\n" +
 		examples(
 			example{"zetagrid bench model", "a billion 2-bit weights; some 20 seconds and 260 MB of disk"},
 			example{"zetagrid bench model --model ./model --rounds 101 --json", "a model of yours"},
@@ -130,18 +131,57 @@ func (c *benchModelCmd) measure(ctx context.Context, s *streams, folder string) 
 	}
 	result.PeakBytes = peakResidentBytes()
 
-	lab := bench.NewLab()
-	defer func() { err = errors.Join(err, lab.Close()) }()
-	result.Figure, err = lab.BesideRead(ctx, "model", c.Rounds, int64(c.Bytes)*result.PackedBytes,
-		func() (time.Duration, error) { return generateTimed(ctx, local, c.Bytes) })
+	ceiling, err := c.ceiling(s, result.PackedBytes)
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, ceiling.Close()) }()
+	work := func() (time.Duration, error) { return generateTimed(ctx, local, c.Bytes) }
+	result.Figure, err = ceiling.Beside(ctx, "model", c.Rounds, int64(c.Bytes)*result.PackedBytes, work)
 	result.Figure.Kernels = local.kernels
 	if c.Device.isProcessor() {
 		result.Figure.Goal = bench.Goal{Least: modelLeast}
-	} else {
-		s.note("the ceiling is a read of the machine's memory, not of the device's")
 	}
 	result.BytesPerSecond = result.Figure.Value * 1e9 / float64(result.PackedBytes)
 	return result, err
+}
+
+// ceiling is a read of the memory that the weights lie in, packed bytes of them: of
+// several devices, which a prompt has take turns, the first.
+func (c *benchModelCmd) ceiling(s *streams, packed int64) (memoryRead, error) {
+	if c.Device.isProcessor() {
+		return processorMemory{bench.NewLab()}, nil
+	}
+	first := c.Device.devices[0]
+	if first.kind == kindCPU {
+		s.note("the ceiling is a read of the processor's memory, not of the other devices'")
+		return processorMemory{bench.NewLab()}, nil
+	}
+	if len(c.Device.devices) > 1 {
+		s.note("the ceiling is a read of the memory of %s", first)
+	}
+	opened, err := openDevice(first)
+	if err != nil {
+		return nil, err
+	}
+	m, err := devicebench.OpenMemory(opened, packed)
+	if err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
+	return m, nil
+}
+
+// memoryRead is a read of memory that work is measured beside.
+type memoryRead interface {
+	Beside(ctx context.Context, name string, rounds int, bytes int64, work func() (time.Duration, error)) (bench.Figure, error)
+	Close() error
+}
+
+// processorMemory is the memory of this machine.
+type processorMemory struct{ *bench.Lab }
+
+func (m processorMemory) Beside(ctx context.Context, name string, rounds int, bytes int64, work func() (time.Duration, error)) (bench.Figure, error) {
+	return m.BesideRead(ctx, name, rounds, bytes, work)
 }
 
 // generateTimed generates n bytes after a first one, whose lap opens the session,

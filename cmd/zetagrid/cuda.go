@@ -21,28 +21,25 @@ func builtForCUDA() error {
 	return err
 }
 
-// openCUDA opens a CUDA device whose memory is for stages stages. Errors: those of
-// the device.
-func openCUDA(number, stages int) (rack.Device, error) {
-	opened, err := driver.Open(number)
-	if err != nil {
-		return rack.Device{}, err
+// openDevice opens a CUDA device or an emulated one. Errors: those of the device.
+func openDevice(d deviceID) (device.Device, error) {
+	if d.kind == kindEmulator {
+		return emulator.New(emulator.Options{Memory: emulatedBytes}), nil
 	}
-	return openStages(opened, stages)
-}
-
-// openEmulator is openCUDA of an emulated device.
-func openEmulator(stages int) (rack.Device, error) {
-	return openStages(emulator.New(emulator.Options{Memory: emulatedBytes}), stages)
+	return driver.Open(d.number)
 }
 
 // emulatedBytes is the memory of an emulated device: the model in the program and
 // some states fit, and the memory of the machine that stands for it is not felt.
 const emulatedBytes = 128 << 20
 
-// openStages readies a device whose memory is for stages stages, and closes it where
-// that cannot be.
-func openStages(opened device.Device, stages int) (rack.Device, error) {
+// openStages readies a device whose memory is for stages stages. Errors: those of
+// the device.
+func openStages(d deviceID, stages int) (rack.Device, error) {
+	opened, err := openDevice(d)
+	if err != nil {
+		return rack.Device{}, err
+	}
 	weights, states := memoryFor(opened.Info().Free, stages)
 	options := cuda.Options{}
 	if stages > 1 {

@@ -146,11 +146,8 @@ func (f deviceFlags) opener(c *tcn.Compute, stages int) (node.OpenDevice, error)
 	}
 	return func() (tcn.Backend, error) {
 		return openDevices(f.Device.devices, func(d deviceID) (rack.Device, error) {
-			switch d.kind {
-			case kindCUDA:
-				return openCUDA(d.number, stages)
-			case kindEmulator:
-				return openEmulator(stages)
+			if d.kind != kindCPU {
+				return openStages(d, stages)
 			}
 			weights, states := memoryOfProcessor(stages)
 			return rack.Device{Backend: tcn.NewCPU(c), Weights: weights, States: states}, nil

@@ -11,6 +11,8 @@
 //	rack     what the blocks of a model take on a chain of devices, beside the plan
 //	model    a whole model on the device: its memory and its rates
 //
+// [Memory] is the ceiling alone, for work that is done elsewhere on the same GPU.
+//
 // Weights are random: the same few bytes of host memory, from another place on for
 // each matrix. On the device every matrix has its own.
 //
