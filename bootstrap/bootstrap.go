@@ -10,7 +10,8 @@
 //
 // Limits: those of package p2p for connections, streams, memory and provider
 // records; relayed circuits carry 128 KiB and 2 minutes at most, 16 per peer
-// relayed for, 128 reservations in all (libp2p's defaults).
+// relayed for, 128 reservations in all, 16 of one address. With
+// Options.RelayRows circuits carry any amount for any time.
 package bootstrap
 
 import (
@@ -28,8 +29,14 @@ type Options struct {
 	Data string
 	// Listen are QUIC v1 addresses; nil is a free port on every interface.
 	Listen []string
+	// Announce are QUIC v1 addresses that lead here from outside, such as a cloud's
+	// public address of a machine that only sees a private one.
+	Announce []string
 	// Bootstrap are full addresses of other bootstrap peers to stay connected to.
 	Bootstrap []string
+	// RelayRows carries rows too, not only control, between peers that no direct
+	// connection joins: all that they compute, without a limit.
+	RelayRows bool
 	// Logger receives what the peer does; nil is slog.Default.
 	Logger *slog.Logger
 }
@@ -49,10 +56,12 @@ func Run(ctx context.Context, o Options) (*Peer, error) {
 	host, err := p2p.New(ctx, p2p.Options{
 		Key:       key,
 		Listen:    o.Listen,
+		Announce:  o.Announce,
 		Bootstrap: o.Bootstrap,
 		DHT:       true,
 		DataDir:   o.Data,
 		Relay:     true,
+		RelayRows: o.RelayRows,
 		Logger:    o.Logger,
 	})
 	if err != nil {

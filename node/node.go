@@ -151,7 +151,7 @@ func (n *Node) openHost(ctx context.Context) error {
 		return err
 	}
 	n.host, err = p2p.New(ctx, p2p.Options{
-		Key: key, Listen: n.options.Listen, Bootstrap: n.options.Bootstrap,
+		Key: key, Listen: n.options.Listen, Announce: n.options.Announce, Bootstrap: n.options.Bootstrap,
 		MDNS: n.options.MDNS, DHT: n.options.DHT, DataDir: n.data, Logger: n.log,
 	})
 	if err != nil {

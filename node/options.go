@@ -21,6 +21,7 @@ type Options struct {
 	Memory    int64        // bytes that weights may take when the node chooses; 0 owns no block, -1 what the device says it has for weights, or half of the machine's memory
 	Offline   bool         // no host at all: a grid of one in this process
 	Listen    []string     // QUIC multiaddrs; nil is every interface, a free port
+	Announce  []string     // QUIC multiaddrs that lead here from outside, besides those it listens on
 	Bootstrap []string     // multiaddrs with /p2p/ of peers to dial at the start
 	MDNS      bool         // look for peers on the local network
 	DHT       bool         // look for peers in the DHT and serve it

@@ -26,7 +26,9 @@ func (f logFlags) logger(w io.Writer) *slog.Logger {
 // bootstrapCmd is zetagrid bootstrap.
 type bootstrapCmd struct {
 	Listen    []string `placeholder:"MULTIADDR" help:"Where to listen. Default: every interface, UDP port 4001."`
+	Announce  []string `placeholder:"MULTIADDR" help:"An address that leads here from outside, such as /ip4/192.0.2.1/udp/4001/quic-v1, where a router or a cloud forwards it. Repeatable."`
 	Bootstrap []string `placeholder:"ADDR" help:"Another bootstrap peer to stay connected to, a multiaddr ending in /p2p/PEER. Repeatable."`
+	RelayRows bool     `help:"Also carry rows, without limits, between peers whose NATs let no direct connection through. Default: control only."`
 	Data      string   `placeholder:"DIR" env:"ZETAGRID_DATA" help:"Folder of the key and the known peers. Default: this user's data folder."`
 	JSON      bool     `name:"json" help:"Print one line of JSON when it listens."`
 	logFlags
@@ -62,7 +64,7 @@ func (c *bootstrapCmd) Run(ctx context.Context, s *streams) error {
 		c.Listen = bootstrapListen
 	}
 	peer, err := bootstrap.Run(ctx, bootstrap.Options{
-		Data: data, Listen: c.Listen, Bootstrap: c.Bootstrap, Logger: c.logger(s.err),
+		Data: data, Listen: c.Listen, Announce: c.Announce, Bootstrap: c.Bootstrap, RelayRows: c.RelayRows, Logger: c.logger(s.err),
 	})
 	if err != nil {
 		return err

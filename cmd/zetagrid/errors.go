@@ -105,7 +105,7 @@ var remedies = []struct {
 	{api.ErrReply, "name a zetagrid node with --api"},
 	{api.ErrUnreachable, "start a node (zetagrid up) or name one with --api"},
 	{p2p.ErrIncarnation, "restore the file, or name another folder with --data"},
-	{p2p.ErrOptions, "check --listen (multiaddrs of free UDP ports) and --bootstrap (multiaddrs ending in /p2p/PEER)"},
+	{p2p.ErrOptions, "check --listen and --announce (multiaddrs of UDP ports) and --bootstrap (multiaddrs ending in /p2p/PEER)"},
 	{p2p.ErrListen, "name an address of this machine and a free UDP port with --listen; port 0 picks one"},
 	{p2p.ErrInUse, "stop that node, or name another folder with --data"},
 	{quantize.ErrSource, "name a model folder of float32 weights"},

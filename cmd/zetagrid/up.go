@@ -21,6 +21,7 @@ type upCmd struct {
 	Blocks    []blockRange `placeholder:"LO-HI" help:"Fractal Blocks to own; 0-2 is the blocks 0 and 1. Repeatable, or a comma list. Default: what the grid lacks."`
 	Memory    *byteSize    `placeholder:"SIZE" help:"Memory that weights may take (512MB, 8GiB) where --blocks does not say which; 0 owns no block. Default: half of the machine's, or what --device has for them."`
 	Listen    []string     `placeholder:"MULTIADDR" help:"QUIC address to listen on, such as /ip4/0.0.0.0/udp/4001/quic-v1. Repeatable. Default: every interface, a free port."`
+	Announce  []string     `placeholder:"MULTIADDR" help:"An address that leads here from outside, such as /ip4/192.0.2.1/udp/4001/quic-v1, where a router or a cloud forwards it. Repeatable."`
 	API       string       `name:"api" default:"127.0.0.1:8642" placeholder:"HOST:PORT" help:"Where to serve the HTTP API; port 0 picks a free one, \"\" is none. Beyond loopback it needs --token. Default 127.0.0.1:8642."`
 	Token     string       `env:"ZETAGRID_TOKEN" placeholder:"TOKEN" help:"Bearer token that API clients must send."`
 	Data      string       `placeholder:"DIR" env:"ZETAGRID_DATA" help:"Folder of the key, tiles and known peers. Default: this user's data folder."`
@@ -134,7 +135,7 @@ func (c *upCmd) options(ctx context.Context, s *streams) (node.Options, func(), 
 	}
 	return node.Options{
 		Data: data, Model: model, Blocks: ranges(c.Blocks), Memory: memory,
-		Listen: c.Listen, Bootstrap: c.Bootstrap, MDNS: c.MDNS, DHT: c.DHT,
+		Listen: c.Listen, Announce: c.Announce, Bootstrap: c.Bootstrap, MDNS: c.MDNS, DHT: c.DHT,
 		API: c.API, Token: c.Token, Compute: compute, Open: open, Logger: c.logger(s.err),
 	}, done, nil
 }

@@ -34,6 +34,10 @@ const (
 	// bootstrapFailures in a row, some seconds, are worth a word to the user.
 	bootstrapFailures = 3
 
+	// relaySearchEvery is how often a node that cannot be reached looks for a relay
+	// among its peers, and how long it leaves one alone that refused.
+	relaySearchEvery = 10 * time.Second
+
 	// knownAttempts is how often a known peer is tried after a start.
 	knownAttempts = 3
 

@@ -11,7 +11,8 @@
 //
 //  1. Remote input never panics and never grows anything past limits.go.
 //  2. A claim reaches the shard map only after its signature was checked.
-//  3. A relayed connection carries control only, never rows.
+//  3. A relayed connection carries control only, never rows, unless its relay sets
+//     no limits (Options.RelayRows).
 //  4. Nothing outlives Close.
 //  5. A bootstrap peer that does not answer delays nothing but its own dial.
 //

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
@@ -41,6 +42,10 @@ type Options struct {
 	// Listen are QUIC v1 addresses, "/ip4/127.0.0.1/udp/0/quic-v1"; port 0 picks a
 	// free one. nil listens on a free port of every interface, IPv4 and IPv6.
 	Listen []string
+	// Announce are QUIC v1 addresses by which others reach this host and which it cannot
+	// know itself: those of a router or a cloud that forward a port to it. They are
+	// handed out beside those it listens on. At most AddressesPerPeer.
+	Announce []string
 	// Bootstrap are full addresses, ending in /p2p/<peer ID>, which are dialled
 	// until connected for as long as the host lives. At most BootstrapPeers.
 	Bootstrap []string
@@ -54,6 +59,9 @@ type Options struct {
 	// Relay offers to relay control traffic of peers behind NATs and to test whether
 	// others can be reached. For bootstrap peers.
 	Relay bool
+	// RelayRows has Relay carry rows too, without a limit on bytes or time: for peers
+	// that no direct connection can join.
+	RelayRows bool
 	// Logger receives what the host does; nil is slog.Default.
 	Logger *slog.Logger
 
@@ -72,6 +80,7 @@ type Host struct {
 	known     *knownPeers
 	unlock    func() error // lets go of the data folder
 	records   peerRecords
+	observed  time.Time // when the address was last observed anew; of followAddress
 	bootstrap []peer.AddrInfo
 
 	ready    chan struct{}      // closed when host is set
@@ -108,9 +117,19 @@ func New(ctx context.Context, o Options) (*Host, error) {
 			return nil, fmt.Errorf("%w: bootstrap address %q is not QUIC v1", ErrOptions, info.Addrs[i])
 		}
 	}
+	if o.Listen == nil {
+		o.Listen = listenAnywhere
+	}
 	listen, err := parseListen(o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("%w: listen %w", ErrOptions, err)
+	}
+	announce, err := parseListen(o.Announce)
+	if err != nil {
+		return nil, fmt.Errorf("%w: announce %w", ErrOptions, err)
+	}
+	if len(announce) > AddressesPerPeer {
+		return nil, fmt.Errorf("%w: %d addresses to announce, at most %d", ErrOptions, len(announce), AddressesPerPeer)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -137,17 +156,17 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.close = sync.OnceValue(h.shutDown)
 	h.gossipOnce = sync.OnceValues(h.startGossip)
-	if err := h.start(o, listen); err != nil {
+	if err := h.start(o, listen, announce); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return h, nil
 }
 
-// parseListen parses the addresses to listen on, all QUIC v1.
+// listenAnywhere is a free port of every interface.
+var listenAnywhere = []string{"/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/udp/0/quic-v1"}
+
+// parseListen parses addresses to listen on, all QUIC v1.
 func parseListen(addrs []string) ([]ma.Multiaddr, error) {
-	if addrs == nil {
-		addrs = []string{"/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/udp/0/quic-v1"}
-	}
 	var parsed []ma.Multiaddr
 	for _, s := range addrs {
 		addr, err := ma.NewMultiaddr(s)
@@ -163,9 +182,9 @@ func parseListen(addrs []string) ([]ma.Multiaddr, error) {
 }
 
 // start brings up the parts in the order in which they need one another.
-func (h *Host) start(o Options, listen []ma.Multiaddr) error {
+func (h *Host) start(o Options, listen, announce []ma.Multiaddr) error {
 	quietQUIC()
-	options, err := h.libp2pOptions(o)
+	options, err := h.libp2pOptions(o, announce)
 	if err != nil {
 		return err
 	}
@@ -187,6 +206,9 @@ func (h *Host) start(o Options, listen []ma.Multiaddr) error {
 	if err := h.remember(); err != nil {
 		return err
 	}
+	if err := h.followAddress(); err != nil {
+		return err
+	}
 	if o.MDNS {
 		h.startMDNS()
 	}
@@ -196,7 +218,7 @@ func (h *Host) start(o Options, listen []ma.Multiaddr) error {
 
 // libp2pOptions names every part of the libp2p host on purpose: its defaults
 // include transports that we leave out.
-func (h *Host) libp2pOptions(o Options) ([]libp2p.Option, error) {
+func (h *Host) libp2pOptions(o Options, announce []ma.Multiaddr) ([]libp2p.Option, error) {
 	resources, err := newResourceManager()
 	if err != nil {
 		return nil, fmt.Errorf("resource manager: %w", err)
@@ -217,16 +239,31 @@ func (h *Host) libp2pOptions(o Options) ([]libp2p.Option, error) {
 		libp2p.Ping(true),
 		libp2p.EnableRelay(),
 		libp2p.EnableHolePunching(),
+		libp2p.AddrsFactory(func(own []ma.Multiaddr) []ma.Multiaddr {
+			return ma.Unique(slices.Concat(announce, own))
+		}),
 		libp2p.DisableMetrics(), // they would label series by peer
 	}
 	if o.Relay {
+		resources := relay.DefaultResources()
+		resources.MaxReservationsPerIP = ConnectionsPerIP4 // a site behind one NAT
+		service := []relay.Option{relay.WithResources(resources)}
+		if o.RelayRows {
+			service = append(service, relay.WithInfiniteLimits())
+		}
 		return append(options,
-			libp2p.EnableRelayService(relay.WithResources(relay.DefaultResources())),
+			libp2p.EnableRelayService(service...),
 			libp2p.ForceReachabilityPublic(),
 			libp2p.EnableNATService(),
 		), nil
 	}
-	return append(options, libp2p.EnableAutoRelayWithPeerSource(h.relays)), nil
+	return append(options, libp2p.EnableAutoRelayWithPeerSource(h.relays,
+		// A grid may have one bootstrap peer: libp2p would wait minutes for more, and
+		// an hour before it asked one again that was away.
+		autorelay.WithMinCandidates(1),
+		autorelay.WithMinInterval(relaySearchEvery),
+		autorelay.WithBackoff(relaySearchEvery),
+	)), nil
 }
 
 // relays offers connected peers that relay, up to n of them, for when this node
@@ -244,8 +281,7 @@ func (h *Host) relays(ctx context.Context, n int) <-chan peer.AddrInfo {
 			if n <= 0 {
 				return
 			}
-			spoken, err := h.host.Peerstore().SupportsProtocols(p, proto.ProtoIDv2Hop)
-			if err != nil || len(spoken) == 0 {
+			if !speaks(h, p, proto.ProtoIDv2Hop) {
 				continue
 			}
 			select {
@@ -310,8 +346,8 @@ func (h *Host) Connected(p peer.ID) bool {
 	return false
 }
 
-// Direct says whether a connection that is not relayed leads to p, so that p can
-// be a hop.
+// Direct says whether a connection that may carry rows leads to p, so that p can be
+// a hop: a direct one, or one through a relay without limits.
 func (h *Host) Direct(p peer.ID) bool {
 	return h.host.Network().Connectedness(p) == network.Connected
 }

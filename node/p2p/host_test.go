@@ -3,7 +3,9 @@ package p2p
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -105,5 +107,27 @@ func TestStage(t *testing.T) {
 	}
 	if err := in.Stream.Reset(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is announced is handed out beside what is listened on.
+func TestAnnounce(t *testing.T) {
+	const outside = "/ip4/192.0.2.1/udp/4001/quic-v1"
+	h := startHost(t, Options{Announce: []string{outside}})
+	addrs := h.Addrs()
+	if len(addrs) != 2 || !slices.Contains(addrs, outside+"/p2p/"+h.ID().String()) {
+		t.Fatalf("addresses %v", addrs)
+	}
+	for name, announce := range map[string][]string{
+		"not QUIC": {"/ip4/192.0.2.1/tcp/4001"},
+		"nonsense": {"192.0.2.1:4001"},
+		"too many": slices.Repeat([]string{outside}, AddressesPerPeer+1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := New(t.Context(), Options{Key: newKey(t), Listen: loopback, Announce: announce})
+			if !errors.Is(err, ErrOptions) {
+				t.Fatal(err)
+			}
+		})
 	}
 }

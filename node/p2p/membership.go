@@ -53,6 +53,7 @@ type Membership struct {
 	publish chan struct{} // sealed was set
 	queued  chan struct{} // queue grew
 	kick    chan struct{} // a neighbour appeared
+	moved   chan struct{} // this node's addresses changed
 	effects chan shardmap.Effect
 
 	ctx    context.Context // ends at Close
@@ -96,6 +97,7 @@ func (h *Host) Join(ctx context.Context, g Grid) (*Membership, error) {
 		publish:  make(chan struct{}, 1),
 		queued:   make(chan struct{}, 1),
 		kick:     make(chan struct{}, 1),
+		moved:    make(chan struct{}, 1),
 		effects:  make(chan shardmap.Effect),
 	}
 	m.shards, err = shardmap.New(shardmap.Options{

@@ -36,6 +36,7 @@ func (m *Membership) subscribe() (event.Subscription, error) {
 		new(event.EvtPeerIdentificationCompleted),
 		new(event.EvtPeerProtocolsUpdated),
 		new(event.EvtPeerConnectednessChanged),
+		new(event.EvtLocalAddressesUpdated),
 	}, eventbus.Name("zetagrid/neighbours"), eventbus.BufSize(256))
 }
 
@@ -77,6 +78,8 @@ func (m *Membership) notice(e any) {
 		if e.Connectedness == network.NotConnected {
 			m.Do(shardmap.Gone{Node: NodeOf(e.Peer)})
 		}
+	case event.EvtLocalAddressesUpdated:
+		signal(m.moved)
 	}
 }
 

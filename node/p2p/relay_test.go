@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 	"errors"
+	"io"
 	"testing"
 	"time"
 
@@ -16,18 +17,7 @@ import (
 
 // Through a relay peers exchange claims, and no stage stream.
 func TestRelayCarriesControlOnly(t *testing.T) {
-	relay := startHost(t, Options{Relay: true})
-	a := startHost(t, Options{Bootstrap: relay.Addrs()})
-	b := startHost(t, Options{Bootstrap: relay.Addrs()})
-	awaitConnected(t, a, relay.ID())
-	awaitConnected(t, b, relay.ID())
-	if _, err := client.Reserve(t.Context(), a.Host(), peer.AddrInfo{ID: relay.ID(), Addrs: relay.Host().Addrs()}); err != nil {
-		t.Fatal(err)
-	}
-	through := ma.StringCast(relay.Addrs()[0] + "/p2p-circuit")
-	if err := b.Host().Connect(network.WithAllowLimitedConn(t.Context(), "test"), peer.AddrInfo{ID: a.ID(), Addrs: []ma.Multiaddr{through}}); err != nil {
-		t.Fatal(err)
-	}
+	_, a, b := throughRelay(t, Options{Relay: true})
 	if !b.Connected(a.ID()) || b.Direct(a.ID()) {
 		t.Fatalf("connectedness %v", b.Host().Network().Connectedness(a.ID()))
 	}
@@ -56,4 +46,61 @@ func TestRelayCarriesControlOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, ma, "hears the claim", func() bool { return len(ma.View()) == 2 })
+}
+
+// Through a relay without limits rows go, both ways.
+func TestRelayOfRows(t *testing.T) {
+	_, a, b := throughRelay(t, Options{Relay: true, RelayRows: true})
+	if !b.Direct(a.ID()) {
+		t.Fatalf("connectedness %v", b.Host().Network().Connectedness(a.ID()))
+	}
+	s, err := b.Dial(t.Context(), a.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Write([]byte("row")); err != nil {
+		t.Fatal(err)
+	}
+	in := <-a.Accept()
+	got := make([]byte, 3)
+	if _, err := io.ReadFull(in.Stream, got); err != nil || string(got) != "row" || in.Peer != b.ID() {
+		t.Fatalf("%q from %s: %v", got, in.Peer, err)
+	}
+	if err := errors.Join(in.Stream.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A host whose address seems to be another one hangs up on the peer that it lost, and
+// comes back to its relay.
+func TestObserveAnew(t *testing.T) {
+	relay, a, b := throughRelay(t, Options{Relay: true})
+	b.observeAnew(a.ID())
+	if b.Connected(a.ID()) {
+		t.Fatal("still connected to the peer that was lost")
+	}
+	awaitConnected(t, b, relay.ID())
+	again := b.observed
+	b.observeAnew(relay.ID())
+	if b.observed != again {
+		t.Fatal("hung up twice in a minute")
+	}
+}
+
+// throughRelay starts a relay with options, and two hosts that it connects.
+func throughRelay(t *testing.T, o Options) (relay, a, b *Host) {
+	t.Helper()
+	relay = startHost(t, o)
+	a = startHost(t, Options{Bootstrap: relay.Addrs()})
+	b = startHost(t, Options{Bootstrap: relay.Addrs()})
+	awaitConnected(t, a, relay.ID())
+	awaitConnected(t, b, relay.ID())
+	if _, err := client.Reserve(t.Context(), a.Host(), peer.AddrInfo{ID: relay.ID(), Addrs: relay.Host().Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	through := ma.StringCast(relay.Addrs()[0] + "/p2p-circuit")
+	if err := b.Host().Connect(network.WithAllowLimitedConn(t.Context(), "test"), peer.AddrInfo{ID: a.ID(), Addrs: []ma.Multiaddr{through}}); err != nil {
+		t.Fatal(err)
+	}
+	return relay, a, b
 }

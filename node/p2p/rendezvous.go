@@ -30,8 +30,9 @@ func rendezvousKey(genome cid.Cid) (cid.Cid, error) {
 }
 
 // meetInDHT announces this node under the grid's key and dials who else did, often
-// at first and for ever after. Until an announcement has been stored somewhere, a
-// new neighbour (a kick) starts the schedule over.
+// at first and for ever after. New addresses of this node, such as one through a
+// relay, start the schedule over; so does a new neighbour (a kick), until an
+// announcement has been stored somewhere.
 func (m *Membership) meetInDHT() {
 	stored := false
 	for attempt := 0; ; attempt++ {
@@ -44,6 +45,9 @@ func (m *Membership) meetInDHT() {
 			if stored {
 				continue
 			}
+			attempt = 0
+		case <-m.moved:
+			timer.Stop()
 			attempt = 0
 		case <-m.ctx.Done():
 			timer.Stop()

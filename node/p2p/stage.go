@@ -21,8 +21,9 @@ const StageProtocol protocol.ID = "/zetagrid/stage/1.0.0"
 const holePunchTime = 3 * time.Second
 
 // ErrNotDirect says that only a relayed connection leads to a peer, which carries
-// control only; such a peer is no hop.
-var ErrNotDirect = errors.New("no direct connection")
+// control only; such a peer is no hop. Its text travels to the gateway, where nothing
+// but the text is known, so it says what to do.
+var ErrNotDirect = errors.New("only a relay that carries no rows leads there, and no hole could be punched through the NATs (forward a UDP port to one of the two, --listen and --announce, or start zetagrid bootstrap --relay-rows)")
 
 // Stream is one stream of the stage protocol to a peer. One goroutine may read
 // while another writes; Close, CloseWrite, Reset and the deadlines may be called
@@ -57,7 +58,7 @@ type stageStream struct{ network.Stream }
 func (s stageStream) Peer() peer.ID { return s.Conn().RemotePeer() }
 
 // Dial opens a stage stream to p over a direct connection, which it makes when
-// there is none and p's addresses are known. With a connection at hand it costs no
+// there is none and p's addresses are known, or through a relay without limits. With a connection at hand it costs no
 // round trip: the protocol's name travels with the first Write.
 //
 // It fails with ErrNotDirect when p can be reached only through a relay, and with
@@ -73,7 +74,8 @@ func (h *Host) Dial(ctx context.Context, p peer.ID) (Stream, error) {
 	}
 	s, err := h.host.NewStream(ctx, p, StageProtocol)
 	if err != nil && h.host.Network().Connectedness(p) == network.Limited {
-		return nil, fmt.Errorf("stage stream to %s: %w: %w", p, ErrNotDirect, err)
+		h.log.Debug("no stage stream through a relay", "peer", p, "error", err)
+		return nil, fmt.Errorf("stage stream to %s: %w", p, ErrNotDirect)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stage stream to %s: %w", p, err)
