@@ -34,21 +34,30 @@ type dial struct {
 }
 
 // dialBootstrap dials each address from a host with a fresh key, so that it
-// works beside a running node. nat is how peers see this machine.
-func dialBootstrap(ctx context.Context, addrs []string) (dials []dial, nat string, err error) {
+// works beside a running node. seen is how the peers see this machine.
+func dialBootstrap(ctx context.Context, addrs, listen []string) (dials []dial, seen *sightings, err error) {
 	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	h, err := p2p.New(ctx, p2p.Options{Key: key, Logger: slog.New(slog.DiscardHandler)})
+	h, err := p2p.New(ctx, p2p.Options{Key: key, Listen: listen, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		return nil, "", &remedy{err, "allow UDP for this program in the firewall"}
+		return nil, nil, &remedy{err, "allow UDP for this program in the firewall, and check --listen"}
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
+	identified, err := h.Host().EventBus().Subscribe(new(event.EvtPeerIdentificationCompleted))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = identified.Close() }() // it only fails when closed twice
+	seen = &sightings{own: ownAddresses(h.Host())}
 	for _, addr := range addrs {
 		dials = append(dials, dialOne(ctx, h.Host(), addr)...)
+		seen.hear(identified)
+		seen.askBack(ctx, h.Host())
+		forget(h.Host())
 	}
-	return dials, natClass(h.Host()), nil
+	return dials, seen, nil
 }
 
 // dialOne dials a peer at the given address and reports on each address tried:
@@ -128,34 +137,6 @@ func transportOf(addr ma.Multiaddr) string {
 		}
 	}
 	return name
-}
-
-// natClass is what libp2p has found out from peers so far.
-func natClass(h host.Host) string {
-	found := []string{}
-	subscription, err := h.EventBus().Subscribe([]any{new(event.EvtLocalReachabilityChanged), new(event.EvtNATDeviceTypeChanged)})
-	if err != nil {
-		return "unknown"
-	}
-	defer func() { _ = subscription.Close() }() // nothing to lose
-	for {
-		select {
-		case e := <-subscription.Out(): // both events are kept for late subscribers
-			switch e := e.(type) {
-			case event.EvtLocalReachabilityChanged:
-				if e.Reachability != network.ReachabilityUnknown {
-					found = append(found, strings.ToLower(e.Reachability.String()))
-				}
-			case event.EvtNATDeviceTypeChanged:
-				found = append(found, fmt.Sprintf("%s (%s)", e.NatDeviceType, e.TransportProtocol))
-			}
-		default:
-			if len(found) == 0 {
-				return "unknown"
-			}
-			return strings.Join(found, ", ")
-		}
-	}
 }
 
 // summary is the check of all dials together.

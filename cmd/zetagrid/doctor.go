@@ -14,6 +14,7 @@ import (
 // doctorCmd is zetagrid doctor.
 type doctorCmd struct {
 	Bootstrap []string `placeholder:"ADDR" help:"Also dial this peer, a multiaddr ending in /p2p/PEER, and say how each address of it went. Repeatable."`
+	Listen    []string `placeholder:"MULTIADDR" help:"Where to dial from, such as a port that the router forwards to a node that is down now. Repeatable. Default: every interface, a free port."`
 	Model     string   `placeholder:"DIR" help:"Also check this model folder, without rehashing it (that is zetagrid model verify)."`
 	API       string   `name:"api" placeholder:"URL" help:"Also ask the running node whose API this is."`
 	Token     string   `env:"ZETAGRID_TOKEN" placeholder:"TOKEN" help:"Bearer token of that API."`
@@ -43,7 +44,7 @@ type doctorJSON struct {
 	Version versionJSON `json:"version"`
 	Checks  []check     `json:"checks"`
 	Dials   []dial      `json:"dials"` // of --bootstrap; empty without
-	NAT     string      `json:"nat"`   // as peers see this machine: unknown, or what libp2p found
+	NAT     natClass    `json:"nat"`   // as the peers of --bootstrap see this machine
 	Node    *api.Status `json:"node"`  // of --api; null without
 }
 
@@ -69,7 +70,7 @@ func fail(name, advice string, err error) check {
 }
 
 func (c *doctorCmd) Run(ctx context.Context, s *streams) error {
-	report := doctorJSON{Version: buildVersion(), Checks: []check{}, Dials: []dial{}, NAT: "unknown"}
+	report := doctorJSON{Version: buildVersion(), Checks: []check{}, Dials: []dial{}, NAT: natUnknown}
 	report.add(c.checkData()...)
 	report.add(checkProcessor()...)
 	report.add(checkGPUs(machineGPUs)...)
@@ -78,12 +79,12 @@ func (c *doctorCmd) Run(ctx context.Context, s *streams) error {
 	}
 	report.add(checkUDP(), checkBuffers(), checkMulticast())
 	if len(c.Bootstrap) > 0 {
-		dials, nat, err := dialBootstrap(ctx, c.Bootstrap)
+		dials, seen, err := dialBootstrap(ctx, c.Bootstrap, c.Listen)
 		if err != nil {
 			return err
 		}
-		report.Dials, report.NAT = dials, nat
-		report.add(summary(dials))
+		report.Dials, report.NAT = dials, seen.class()
+		report.add(summary(dials), seen.check())
 	}
 	if c.API != "" {
 		report.add(c.askNode(ctx, &report))
