@@ -17,6 +17,9 @@ var ErrTokenRequired = errors.New("api: an address beyond loopback needs a token
 // ErrUnauthorized: the node wants another token.
 var ErrUnauthorized = errors.New("api: wrong token")
 
+// errClosing: the node ends, and waits no longer for what it answers.
+var errClosing = fmt.Errorf("%w: the node is shutting down", session.ErrHopLost)
+
 // ErrUnreachable: no node answers there.
 var ErrUnreachable = errors.New("api: no node answers")
 
@@ -85,6 +88,7 @@ var sentinels = []struct {
 	{session.ErrModel, http.StatusNotFound, typeRequest, "model_not_found", "model"},
 	{session.ErrSoul, http.StatusNotFound, typeRequest, "soul_not_found", "soul"},
 	{session.ErrUncovered, http.StatusServiceUnavailable, typeServer, "blocks_missing", ""},
+	{errClosing, http.StatusServiceUnavailable, typeServer, "node_closing", ""},
 	{session.ErrHopLost, http.StatusServiceUnavailable, typeServer, "hop_lost", ""},
 	{session.ErrRefused, http.StatusServiceUnavailable, typeServer, "hop_refused", ""},
 	{session.ErrBusy, http.StatusServiceUnavailable, typeServer, "busy", ""},

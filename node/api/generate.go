@@ -51,6 +51,7 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request, g *generation) {
 	}
 	defer closeStream()
 	defer context.AfterFunc(r.Context(), closeStream)()
+	defer context.AfterFunc(h.cut, closeStream)()
 	defer func() { h.metrics.usage(stream.Usage()) }()
 
 	// The first byte comes before the status: until it is there, a grid with a

@@ -283,7 +283,9 @@ func TestShutdown(t *testing.T) {
 	}
 	<-opened.closed
 	<-s.Done()
-	if _, err := stream.Next(); !errors.Is(err, session.ErrHopLost) {
+	_, err = stream.Next()
+	var told *Error
+	if !errors.Is(err, session.ErrHopLost) || !errors.As(err, &told) || told.Code != "node_closing" {
 		t.Errorf("the answer cut off: %v", err)
 	}
 	if err := stream.Close(); err != nil {

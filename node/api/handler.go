@@ -28,6 +28,7 @@ type handler struct {
 	readers chan struct{} // one entry a caller of /api/v1/events
 
 	closing context.Context // ends when the server begins to shut down
+	cut     context.Context // ends when it waits no longer for answers under way
 
 	bodyTimeout, writeTimeout time.Duration // the constants, shorter in tests
 }
@@ -51,6 +52,7 @@ func newHandler(grid Grid, o Options) *handler {
 		slots:        make(chan struct{}, o.MaxConcurrent),
 		readers:      make(chan struct{}, EventStreams),
 		closing:      context.Background(),
+		cut:          context.Background(),
 		bodyTimeout:  bodyTimeout,
 		writeTimeout: writeTimeout,
 	}

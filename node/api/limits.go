@@ -68,6 +68,7 @@ const (
 	bodyTimeout   = 30 * time.Second  // a request's body: RequestBytes at 2 Mbit/s
 	writeTimeout  = 30 * time.Second  // one write, until the socket takes it
 	idleTimeout   = 120 * time.Second // an open connection without a request
+	cutTime       = time.Second       // an answer cut off, until its error is written
 	retryAfter    = "1"               // seconds; leases in a small grid last 3
 )
 

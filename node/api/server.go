@@ -16,6 +16,7 @@ type Server struct {
 	address string
 	http    *http.Server
 	stop    context.CancelFunc // ends the handler's closing context
+	cut     context.CancelFunc // ends its cut context
 	done    chan struct{}      // closed when serving ended
 	err     error              // why, once done is closed; nil after a shutdown
 }
@@ -35,6 +36,8 @@ func Listen(address string, grid Grid, o Options) (*Server, error) {
 	h := newHandler(grid, o)
 	closing, stop := context.WithCancel(context.Background())
 	h.closing = closing
+	cutting, cut := context.WithCancel(context.Background())
+	h.cut = cutting
 	s := &Server{
 		address: listener.Addr().String(),
 		http: &http.Server{
@@ -45,6 +48,7 @@ func Listen(address string, grid Grid, o Options) (*Server, error) {
 			ErrorLog:          slog.NewLogLogger(h.logger.Handler(), slog.LevelDebug),
 		},
 		stop: stop,
+		cut:  cut,
 		done: make(chan struct{}),
 	}
 	go func() {
@@ -77,11 +81,17 @@ func (s *Server) Err() error {
 }
 
 // Shutdown takes no more requests and waits for the answers under way, until
-// ctx ends; then it cuts them off. Event streams end at once.
+// ctx ends; then it cuts them off, with an error for whoever takes it at once.
+// Event streams end at once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop()
+	defer s.cut()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
+		s.cut()
+		more, cancel := context.WithTimeout(context.WithoutCancel(ctx), cutTime)
+		defer cancel()
+		_ = s.http.Shutdown(more) // Close ends what is left
 		err = errors.Join(err, s.http.Close())
 	}
 	<-s.done

@@ -88,8 +88,11 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (h *handler) errorOf(r *http.Request, err error) *Error {
-	if r.Context().Err() != nil {
-		err = session.ErrCanceled // whatever the grid says: this is why
+	switch { // whatever the grid says: this is why
+	case r.Context().Err() != nil:
+		err = session.ErrCanceled
+	case h.cut.Err() != nil:
+		err = errClosing
 	}
 	e, known := errorOf(err, h.grid)
 	if !known {
