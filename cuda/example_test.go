@@ -22,5 +22,5 @@ func ExampleNeedsOf() {
 	needs, err := cuda.NeedsOf(c, c.All(), []*tcn.Block{block, block}, cuda.Options{MaxRows: 8})
 	fmt.Println(needs, err)
 	// Output:
-	// {18944 29696 38912} <nil>
+	// {18944 32768 38912} <nil>
 }
