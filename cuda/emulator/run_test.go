@@ -156,12 +156,16 @@ var registers = map[byte]struct{ load, store string }{
 }
 
 // results runs code for every triple of operands, 1 to 3 of the registers of each
-// kind, and returns register 0 of the kind to.
+// kind, and returns register 0 of the kind to. Each thread of a block has one triple;
+// with no threads, all of a warp have the same.
 func results(t *testing.T, code string, to byte, triples [][3]uint64, threads int) []uint64 {
 	t.Helper()
 	b := newBench(t, emulator.Options{})
-	text := "mov.u32 %r20, %tid.x; mov.u32 %r21, %ctaid.x; mov.u32 %r22, %ntid.x; mad.lo.s32 %r20, %r21, %r22, %r20;\n" +
-		"mul.wide.u32 %d11, %r20, 24; add.s64 %d11, %d11, %d9; mul.wide.u32 %d12, %r20, 8; add.s64 %d12, %d12, %d10;\n"
+	text := "mov.u32 %r20, %tid.x; mov.u32 %r21, %ctaid.x; mov.u32 %r22, %ntid.x; mad.lo.s32 %r20, %r21, %r22, %r20;\n"
+	if threads == 0 {
+		text = "mov.u32 %r20, %ctaid.x;\n"
+	}
+	text += "mul.wide.u32 %d11, %r20, 24; add.s64 %d11, %d11, %d9; mul.wide.u32 %d12, %r20, 8; add.s64 %d12, %d12, %d10;\n"
 	for kind := range registers {
 		for i := 1; i <= 3 && kind != 'p'; i++ {
 			text += fmt.Sprintf(registers[kind].load, i, 8*(i-1))
@@ -169,14 +173,15 @@ func results(t *testing.T, code string, to byte, triples [][3]uint64, threads in
 	}
 	f := b.kernel(body(text + code + "\n" + registers[to].store))
 	var in []byte
-	blocks := (len(triples) + threads - 1) / threads
-	for i := range blocks * threads {
+	each := max(threads, 1) // triples of a block
+	blocks := (len(triples) + each - 1) / each
+	for i := range blocks * each {
 		v := triples[min(i, len(triples)-1)]
 		in = append(in, words(v[:]...)...)
 	}
-	source, target := b.memory(in), b.memory(make([]byte, 8*blocks*threads))
-	b.must(b.s.Launch(f, device.Launch{Grid: [3]int{blocks, 1, 1}, Block: [3]int{threads, 1, 1}, Args: words(uint64(source), uint64(target))}))
-	p := b.read(target, 8*blocks*threads)
+	source, target := b.memory(in), b.memory(make([]byte, 8*blocks*each))
+	b.must(b.s.Launch(f, device.Launch{Grid: [3]int{blocks, 1, 1}, Block: [3]int{pick(threads > 0, threads, 32), 1, 1}, Args: words(uint64(source), uint64(target))}))
+	p := b.read(target, 8*blocks*each)
 	out := make([]uint64, len(triples))
 	for i := range out {
 		out[i] = binary.LittleEndian.Uint64(p[8*i:])
@@ -184,11 +189,14 @@ func results(t *testing.T, code string, to byte, triples [][3]uint64, threads in
 	return out
 }
 
-// expect holds code against want, in the three ways that a warp computes.
+// expect holds code against want, in the ways that a warp computes.
 func expect(t *testing.T, code string, to byte, bits int, want func(a, b, c uint64) uint64) {
 	t.Helper()
 	triples := operands(bits)
-	for _, threads := range []int{64, 31, 9} { // whole warps, most of one, few lanes
+	for _, threads := range []int{64, 31, 9, 0} { // whole warps, most of one, few lanes, all lanes alike
+		if threads == 0 {
+			triples = triples[:len(triples)/4]
+		}
 		for i, got := range results(t, code, to, triples, threads) {
 			v := triples[i]
 			if w := want(v[0], v[1], v[2]); got != w {
