@@ -2,6 +2,7 @@ package emulator_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,11 @@ func runChecked(t *testing.T, list []checked) {
 	}
 }
 
+// later is code that does a thing where it is right, and then by bytes further on.
+func later(code string, by int) string {
+	return fmt.Sprintf("mov.u32 %%r20, 0; again: %s add.s64 %%d11, %%d11, %d; add.s64 %%d9, %%d9, %d; add.s32 %%r2, %%r2, %d; add.s32 %%r20, %%r20, 1; setp.lt.s32 %%p1, %%r20, 2; @%%p1 bra again;", code, by, by, by)
+}
+
 // TestMemoryChecks: what a kernel reaches.
 func TestMemoryChecks(t *testing.T) {
 	runChecked(t, []checked{
@@ -84,6 +90,19 @@ func TestMemoryChecks(t *testing.T) {
 		{name: "local", code: "mov.u64 %d1, l; st.local.u32 [%d1+12], %r1; cvta.local.u64 %d1, %d1; ld.u32 %r4, [%d1+12]; setp.ne.s32 %p1, %r1, %r4; @%p1 trap;"},
 		{name: "past local", code: "st.local.u32 [l+16], %r1;", want: "of 16 bytes of local memory"},
 		{name: "past parameters", code: "ld.param.u64 %d1, [args+16];", want: "of 16 bytes of parameters"},
+		{name: "all of it, later", code: later("ld.global.u32 %r0, [%d9]; ld.global.v2.u32 {%r4, %r5}, [%d9]; st.global.u32 [%d9], %r0;", 248)},
+		{name: "word past its end later", code: later("ld.global.u32 %r0, [%d11];", 4), want: "thread 63,0,0: ld.global.u32: 4 bytes at"},
+		{name: "same word past its end later", code: later("ld.global.u32 %r0, [%d9];", 256), want: "thread 0,0,0: ld.global.u32: 4 bytes at"},
+		{name: "store past its end later", code: later("st.global.u32 [%d11], %r1;", 4), want: "thread 63,0,0: st.global.u32: 4 bytes at"},
+		{name: "vector past its end later", code: later("and.b64 %d1, %d11, -8; ld.global.v2.u32 {%r4, %r5}, [%d1];", 8), want: "thread 62,0,0: ld.global.v2.u32: 8 bytes at"},
+		{name: "word not aligned later", code: later("ld.global.u32 %r0, [%d11];", 2), want: "ld.global.u32: address 0x102fffffe02 is not aligned to 4"},
+		{name: "same word not aligned later", code: later("ld.global.u32 %r0, [%d9];", 2), want: "ld.global.u32: address 0x102fffffe02 is not aligned to 4"},
+		{name: "store not aligned later", code: later("st.global.u32 [%d11], %r1;", 2), want: "st.global.u32: address 0x102fffffe02 is not aligned to 4"},
+		{name: "vector not aligned later", code: later("and.b64 %d1, %d11, -4; mad.wide.u32 %d1, %r1, 4, %d1; ld.global.v2.u32 {%r4, %r5}, [%d1];", 4), want: "is not aligned to 8", threads: 16},
+		{name: "shared not aligned", code: "st.shared.u32 [%r2+2], %r1;", want: "address 0x2 is not aligned to 4"},
+		{name: "same shared not aligned", code: "ld.shared.u32 %r4, [%r3+2];", want: "address 0x2 is not aligned to 4"},
+		{name: "same shared past its end", code: "ld.shared.u32 %r4, [%r3+256];", want: "thread 0,0,0: ld.shared.u32: 4 bytes at 0x100"},
+		{name: "shared bytes past its end", code: "st.shared.u8 [%r3+256], %h1;", want: "1 bytes at 0x100"},
 		{name: "trap", code: "setp.eq.s32 %p1, %r1, 40; @%p1 trap;", want: "thread 40,0,0: trap"},
 	})
 }
@@ -105,6 +124,7 @@ func TestRaces(t *testing.T) {
 		{name: "write after read", code: other + read + write, want: "shared memory at 0x0 was written by thread 0,0,0"},
 		{name: "write after barrier", code: other + read + "bar.sync 0; " + write},
 		{name: "write after two reads", code: "ld.shared.u32 %r5, [s]; setp.eq.s32 %p1, %r1, 63; @%p1 st.shared.u32 [s], %r1;", want: "was read by several threads"},
+		{name: "write after all lanes read", code: "ld.shared.u32 %r5, [s]; setp.eq.s32 %p1, %r1, 0; @%p1 st.shared.u32 [s], %r1;", threads: 32, want: "was read by several threads"},
 		{name: "all read", code: "ld.shared.u32 %r5, [s]; ld.shared.v4.u32 {%r5, %r6, %r7, %r8}, [s];"},
 		{name: "one place for all", code: "st.shared.u32 [s], %r1;", want: "was written by thread 0,0,0"},
 		{name: "bytes of a word", code: "add.s32 %r4, %r3, %r1; st.shared.u8 [%r4], %r1; ld.shared.u8 %r5, [%r4];"},
@@ -157,6 +177,7 @@ func TestStrict(t *testing.T) {
 		{name: "unseen", blocks: 3, code: "st.global.u32 [%d11], %r1;"},
 		{name: "blocks read and write", strict: true, blocks: 3, code: "ld.global.u32 %r4, [%d9]; mov.u32 %r5, %ctaid.x; setp.eq.s32 %p1, %r5, 2; @%p1 st.global.u32 [%d9], %r1;", want: "block 2,0,0, thread 0,0,0: st.global.u32: memory at 0x102fffffe00 was read by several threads"},
 		{name: "threads", strict: true, code: "st.global.u32 [%d11], %r1; xor.b64 %d1, %d11, 128; ld.global.u32 %r4, [%d1];", want: "was read by thread 0,0,0, with"},
+		{name: "write after all lanes read", strict: true, threads: 32, code: "ld.global.u32 %r4, [%d9]; setp.eq.s32 %p1, %r1, 0; @%p1 st.global.u32 [%d9], %r1;", want: "was read by several threads"},
 		{name: "threads with a barrier", strict: true, code: "st.global.u32 [%d11], %r1; bar.sync 0; xor.b64 %d1, %d11, 128; ld.global.u32 %r4, [%d1];"},
 		{name: "atomics", strict: true, blocks: 3, code: "red.global.add.u32 [%d9], 1;"},
 		{name: "atomics and a read", strict: true, blocks: 3, code: "red.global.add.u32 [%d9], 1; ld.global.u32 %r4, [%d9];", want: "was written by several threads"},
@@ -251,4 +272,17 @@ func TestLaunches(t *testing.T) {
 		}
 	}
 	b.must(b.s.Wait(time.Second))
+}
+
+// TestFreedLater: memory that an instruction has reached before.
+func TestFreedLater(t *testing.T) {
+	for _, code := range []string{"ld.global.u32 %r4, [%d11];", "ld.global.u32 %r4, [%d9];", "st.global.u32 [%d11], %r1;", "ld.global.v2.u32 {%r4, %r5}, [%d9];"} {
+		b := newBench(t, emulator.Options{})
+		f, at := b.kernel(body(checkedHead+code)), b.memory(make([]byte, 256))
+		b.must(b.one(f, 64, at, at))
+		b.must(b.d.Free(at))
+		if err := b.one(f, 64, at, at); err == nil || !strings.Contains(err.Error(), "was freed") {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
 }

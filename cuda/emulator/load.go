@@ -200,7 +200,7 @@ func runLoadGlobal(w *warp, in *instruction, active uint32) {
 // runStoreShared is runStore of one number to shared memory, quickly.
 func runStoreShared(w *warp, in *instruction, active uint32) {
 	b, n := w.block, uint64(in.size)
-	if b.written != nil || uint64(len(b.shared)) < n {
+	if uint64(len(b.shared)) < n {
 		runStore(w, in, active)
 		return
 	}
@@ -212,7 +212,7 @@ func runStoreShared(w *warp, in *instruction, active uint32) {
 			runStore(w, in, m)
 			return
 		}
-		if b.pieces != nil && !w.checkShared(in, i, at, n, writes) {
+		if b.checked && !w.checkShared(in, i, at, n, writes) {
 			return
 		}
 		store(data[at:], in.size, v[i])
