@@ -363,3 +363,20 @@ func TestRefused(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestLoadAgain: a text that is loaded on several devices, and twice on one, has
+// variables of its own each time.
+func TestLoadAgain(t *testing.T) {
+	text := ".global .u32 count = 5;\n" + body("mov.u64 %d1, count; ld.global.u32 %r1, [%d1]; add.s32 %r1, %r1, 1; st.global.u32 [%d1], %r1; st.global.u32 [%d9], %r1;")
+	first, second := newBench(t, emulator.Options{}), newBench(t, emulator.Options{})
+	second.memory(make([]byte, 64)) // the variable lies elsewhere
+	for i, b := range []*bench{first, second, first, second} {
+		f, at := b.kernel(text), b.memory(make([]byte, 4))
+		for _, want := range []uint32{6, 7} {
+			b.must(b.one(f, 1, at, at))
+			if got := unwords32(b.read(at, 4))[0]; got != want {
+				t.Errorf("load %d: %d, want %d", i, got, want)
+			}
+		}
+	}
+}
