@@ -11,8 +11,8 @@ import (
 	"github.com/zetagrid/zetagrid/tcn/backendtest"
 )
 
-// everythingVariable, if set, makes TestBackendOnEmulator run all of backendtest: some
-// minutes for a case without Souls, much longer for one with.
+// everythingVariable, if set, makes TestBackendOnEmulator run all of backendtest: about
+// a minute of a processor for a case.
 const everythingVariable = "ZETAGRID_EMULATOR_ALL"
 
 // slow reports whether a test on the emulator is to be left out: the race detector
@@ -40,11 +40,15 @@ func openEmulator(t *testing.T, o emulator.Options) *Backend {
 	return b
 }
 
-// quick is an emulator that leaves out what package kernels checks of its kernels.
+// quick is an emulator that leaves out what strict and package kernels check.
 var quick = emulator.Options{Racy: true}
 
+// strict is one that looks for races and for memory that nobody wrote.
+var strict = emulator.Options{Strict: true}
+
 // TestBackendOnEmulator: the kernels themselves, of the committed PTX, compute the
-// golden digests of the arithmetic and of every case of the suite.
+// golden digests of the arithmetic and of every case of the suite, and what the host
+// hands them lets none read what nobody wrote, nor two threads meet.
 func TestBackendOnEmulator(t *testing.T) {
 	everything := os.Getenv(everythingVariable) != ""
 	t.Run("self-check", func(t *testing.T) {
@@ -66,7 +70,7 @@ func TestBackendOnEmulator(t *testing.T) {
 			if slow(i%5 != 0) {
 				t.Skip("slow")
 			}
-			got, err := backendtest.Digest(openEmulator(t, quick), c)
+			got, err := backendtest.Digest(openEmulator(t, strict), c)
 			if err != nil || got != backendtest.Digests[c.Name] {
 				t.Errorf("digest %s, %v, want %s", got, err, backendtest.Digests[c.Name])
 			}
@@ -113,7 +117,7 @@ func TestStrictly(t *testing.T) {
 			if slow(true) {
 				t.Skip("slow")
 			}
-			newTwin(t, openEmulator(t, emulator.Options{Strict: true}), c, uint64(i)).run(1)
+			newTwin(t, openEmulator(t, strict), c, uint64(i)).run(1)
 		})
 	}
 }

@@ -161,9 +161,20 @@ func (w *warp) checkGlobal(in *instruction, i int, a *allocation, at, n uint64, 
 		w.fail(in, i, device.ErrIllegalAccess, "%d bytes at %#x that nobody has written, %d bytes into an allocation", n, at, offset)
 		return false
 	}
-	grain := w.block.program.globalGrain
+	grain, first, block := w.block.program.globalGrain, stamp(w.block.first)<<eraShift, stamp(w.block.began)<<eraShift
+	now := w.now | stamp(i)<<laneShift
 	for k := offset >> grain; k <= (offset+n-1)>>grain; k++ {
-		if !w.race(in, i, a.piece(k), how, stamp(w.block.first)<<eraShift, "memory", a.base+k<<grain) {
+		p := a.piece(k)
+		switch {
+		case how == updates || p.written >= first: // somebody may have been here
+		case how == reads:
+			p.read = p.read.and(now, first, block)
+			continue
+		case p.read < first:
+			p.written = now
+			continue
+		}
+		if !w.race(in, i, p, how, first, "memory", a.base+k<<grain) {
 			return false
 		}
 	}

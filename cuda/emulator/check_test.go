@@ -125,6 +125,8 @@ func TestRaces(t *testing.T) {
 		{name: "write after barrier", code: other + read + "bar.sync 0; " + write},
 		{name: "write after two reads", code: "ld.shared.u32 %r5, [s]; setp.eq.s32 %p1, %r1, 63; @%p1 st.shared.u32 [s], %r1;", want: "was read by several threads"},
 		{name: "write after all lanes read", code: "ld.shared.u32 %r5, [s]; setp.eq.s32 %p1, %r1, 0; @%p1 st.shared.u32 [s], %r1;", threads: 32, want: "was read by several threads"},
+		{name: "all lanes read after a write", code: "setp.eq.s32 %p1, %r1, 0; @%p1 st.shared.u32 [s], %r1; ld.shared.u32 %r5, [s];", threads: 32, want: "thread 1,0,0: ld.shared.u32: shared memory at 0x0 was written by thread 0,0,0"},
+		{name: "all lanes read after the last one's write", code: "setp.eq.s32 %p1, %r1, 31; @%p1 st.shared.u32 [s], %r1; ld.shared.u32 %r5, [s];", threads: 32, want: "thread 0,0,0: ld.shared.u32: shared memory at 0x0 was written by thread 31,0,0"},
 		{name: "all read", code: "ld.shared.u32 %r5, [s]; ld.shared.v4.u32 {%r5, %r6, %r7, %r8}, [s];"},
 		{name: "one place for all", code: "st.shared.u32 [s], %r1;", want: "was written by thread 0,0,0"},
 		{name: "bytes of a word", code: "add.s32 %r4, %r3, %r1; st.shared.u8 [%r4], %r1; ld.shared.u8 %r5, [%r4];"},

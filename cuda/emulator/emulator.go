@@ -22,7 +22,10 @@
 //
 // # How it runs
 //
-// Load decodes every instruction once, into functions on registers of 32 lanes.
+// Load decodes every instruction once, into functions on registers of 32 lanes; what
+// it made of a text serves the other devices of the process, too. What all lanes of a
+// warp hold alike is computed once, and lanes that run without the others are computed
+// like a whole warp where none of the others will read what that spoils.
 // Lanes of a warp that go different ways are groups; the group furthest behind
 // runs, so that they meet again where their ways do. The warps of a block run one
 // after another from barrier to barrier, blocks one after another.

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/zetagrid/zetagrid/cuda/emulator/ptx"
 )
@@ -46,9 +47,12 @@ func (w *warp) loadOne(in *instruction, active uint32) bool {
 		return false
 	}
 	n := uint64(in.size) * uint64(len(in.many))
-	lanes := active
-	if !w.block.checked || in.space == ptx.Param && !in.generic {
-		lanes = 1 << firstLane(active) // the others would find the same
+	lanes := active & -active // the others would find the same
+	if w.block.checked && (in.generic || in.space != ptx.Param) {
+		// What two lanes may read all may, and what is remembered is the last, and
+		// whether it was the only one.
+		others := active &^ lanes
+		lanes |= others&-others | 1<<(31&(bits.LeadingZeros32(active)^31))
 	}
 	var p []byte
 	for ; lanes != 0; lanes &= lanes - 1 {
