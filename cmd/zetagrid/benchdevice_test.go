@@ -18,7 +18,7 @@ import (
 // emulated is bench device on an emulated GPU, with next to no work.
 func emulated() benchDeviceCmd {
 	return benchDeviceCmd{
-		Device: "cuda:0", Rounds: 15, Limit: time.Minute,
+		Device: "cuda:0", Rounds: 15, Limit: time.Hour,
 		DModel: 128, DFF: 128, Layers: 1, Rows: []int{1, 2}, Prompt: []int{2},
 		Blocks: 2, GPUs: "2xh100-80", Link: "100Gb", Sessions: 1, Hop: 40 * time.Microsecond,
 		Params: 100_000, Bytes: 3, Souls: 1,
