@@ -149,9 +149,9 @@ func summary(dials []dial) check {
 	}
 	switch reached {
 	case 0:
-		return fail("bootstrap", "see the reasons below", fmt.Errorf("none of %d addresses answers", len(dials)))
+		return fail("bootstrap", "see the reasons below", fmt.Errorf("0 of %d addresses answer", len(dials)))
 	case len(dials):
-		return ok("bootstrap", "all %d addresses answer", reached)
+		return ok("bootstrap", "%d of %d addresses answer", reached, len(dials))
 	}
 	return warn("bootstrap", "see the reasons below", "%d of %d addresses answer", reached, len(dials))
 }

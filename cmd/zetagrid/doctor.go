@@ -121,9 +121,9 @@ func (c *doctorCmd) askNode(ctx context.Context, report *doctorJSON) check {
 	report.Node = &status
 	if !status.Covered {
 		return warn("node", "start nodes that own them: zetagrid up --blocks LO-HI",
-			"%d nodes known; blocks %s are missing", len(status.Nodes), spanList(status.Missing))
+			"nodes known: %d; blocks %s are missing", len(status.Nodes), spanList(status.Missing))
 	}
-	return ok("node", "%d nodes known; all %d blocks covered", len(status.Nodes), status.Blocks)
+	return ok("node", "nodes known: %d; all %d blocks covered", len(status.Nodes), status.Blocks)
 }
 
 func (r *doctorJSON) print(s *streams, asJSON bool) error {

@@ -88,7 +88,7 @@ func spelled(args []string) []string {
 func newParser(ctx context.Context, line *cli, s *streams) (*kong.Kong, error) {
 	return kong.New(line,
 		kong.Name("zetagrid"),
-		kong.Description("A peer-to-peer inference grid for RTH-LM. The same model, Soul, prompt, sampling and seed give the same bytes, however the grid is cut."),
+		kong.Description("Run RTH-LM, a language model over bytes, on many machines at once. The same model, Soul (adapter), prompt, sampling and seed give the same bytes, however the machines share the work. Begin with: zetagrid demo"),
 		kong.Writers(s.out, s.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
