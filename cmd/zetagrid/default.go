@@ -28,18 +28,31 @@ func modelOrDefault(s *streams, named, data string) (string, error) {
 	if named == "" {
 		return defaultModel(s, data)
 	}
-	return modelFolder(named), nil
+	_, err := modelNamed(named)
+	return modelFolder(named), err
+}
+
+// modelNamed says whether a name is a CID's, of no folder that is there. Errors:
+// neither one.
+func modelNamed(name string) (isCID bool, err error) {
+	if _, err = os.Stat(name); err == nil {
+		return false, nil
+	}
+	if _, wrong := cid.Decode(name); wrong == nil {
+		return true, nil
+	}
+	return false, fmt.Errorf("neither a model folder nor a CID: %w", err)
 }
 
 // folderOrDefault is the folder of a model named by itself or by a file in it;
 // "" is the default model, kept in the data folder.
 func folderOrDefault(s *streams, named, data string) (string, error) {
 	if named != "" {
-		_, noCID := cid.Decode(named)
-		if _, err := os.Stat(named); err != nil && noCID == nil {
-			return "", &remedy{fmt.Errorf("%s is a Model CID, and this works on a folder", named), "name the model folder; up, run, logits, eval and plan take a CID"}
+		isCID, err := modelNamed(named)
+		if isCID {
+			err = &remedy{fmt.Errorf("%s is a Model CID, and this works on a folder", named), "name the model folder; up, run, logits, eval and plan take a CID"}
 		}
-		return modelFolder(named), nil
+		return modelFolder(named), err
 	}
 	folder, err := dataFolder(data)
 	if err != nil {
