@@ -117,6 +117,7 @@ func numberBytes(n tcn.Number) int64 {
 // parts are copied in and out together, see pass, and there are two of each: while a
 // pass computes in one slot, rows arrive in the other and leave it.
 type workspace struct {
+	stride   int   // rows there is room for
 	shares   int64 // [shares] kernels.Share
 	rowShare int64 // [rows] int32
 	bad      int64 // [shares] int32
@@ -148,6 +149,7 @@ func newWorkspace(c tcn.Config, layers, rows int) workspace {
 	wide := max(d, f)
 	int8Rows := (wide + groupCols - 1) / groupCols * groupCols * n
 	w := workspace{
+		stride:   int(n),
 		shares:   a.room(n * shareBytes),
 		rowShare: a.room(n * 4),
 		bad:      a.room(n * 4),

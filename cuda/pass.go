@@ -36,7 +36,7 @@ const unspoilt = 0x7f7f7f7f
 
 // open finds the parts of the pass's host memory.
 func (p *pass) open(w *workspace, d, slot int) {
-	n := int(w.rowShare-w.shares) / shareBytes
+	n := w.stride
 	p.shares = viewOf[kernels.Share](p.host[w.shares:], n)
 	p.row = viewOf[int32](p.host[w.rowShare:], n)
 	p.bad = viewOf[int32](p.host[w.bad:], n)
