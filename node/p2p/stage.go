@@ -23,7 +23,7 @@ const holePunchTime = 3 * time.Second
 // ErrNotDirect says that only a relayed connection leads to a peer, which carries
 // control only; such a peer is no hop. Its text travels to the gateway, where nothing
 // but the text is known, so it says what to do.
-var ErrNotDirect = errors.New("only a relay that carries no rows leads there, and no hole could be punched through the NATs (forward a UDP port to one of the two, --listen and --announce, or start zetagrid bootstrap --relay-rows)")
+var ErrNotDirect = errors.New("only a relay without rows leads there, no hole could be punched: forward a UDP port, or bootstrap --relay-rows (docs/network.md)")
 
 // Stream is one stream of the stage protocol to a peer. One goroutine may read
 // while another writes; Close, CloseWrite, Reset and the deadlines may be called
