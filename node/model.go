@@ -178,7 +178,7 @@ func newVariants(l *library) *variants {
 	return &variants{library: l, held: map[variantKey]*variantEntry{}}
 }
 
-// get returns the variant and a function that gives it back. The error is a
+// get returns the variant and a function that gives it back. The error wraps a
 // *session.Refusal.
 func (v *variants) get(ctx context.Context, model, soul []byte, blocks tcn.Range) (*tcn.Variant, func(), error) {
 	key := variantKey{string(model), string(soul), blocks}
@@ -290,22 +290,34 @@ func (v *variants) close() {
 	}
 }
 
+// refused is a refusal with its cause, which this node alone learns.
+type refused struct {
+	*session.Refusal
+	cause error
+}
+
+func refuseFor(code wire.Code, cause error) error {
+	return refused{&session.Refusal{Code: code, Text: cause.Error()}, cause}
+}
+
+func (r refused) Unwrap() []error { return []error{r.Refusal, r.cause} }
+
 // load fetches the manifests and slices of one variant.
 func (v *variants) load(ctx context.Context, key variantKey) (*tcn.Variant, []io.Closer, error) {
 	l := v.library
 	model, err := v.modelManifest(ctx, key.model)
 	if err != nil {
-		return nil, nil, &session.Refusal{Code: wire.CodeUnknownModel, Text: err.Error()}
+		return nil, nil, refuseFor(wire.CodeUnknownModel, err)
 	}
 	variant := &tcn.Variant{Range: key.blocks}
 	for b := key.blocks.Lo; b < key.blocks.Hi; b++ {
 		path, err := l.store.File(ctx, model.Small[b], l.smallBytes(), nil)
 		if err != nil {
-			return nil, nil, &session.Refusal{Code: wire.CodeUnknownModel, Text: err.Error()}
+			return nil, nil, refuseFor(wire.CodeUnknownModel, err)
 		}
 		small, err := modelfile.LoadSmall(path, l.config, b)
 		if err != nil {
-			return nil, nil, &session.Refusal{Code: wire.CodeUnknownModel, Text: err.Error()}
+			return nil, nil, refuseFor(wire.CodeUnknownModel, err)
 		}
 		variant.Small = append(variant.Small, small)
 	}
@@ -314,7 +326,7 @@ func (v *variants) load(ctx context.Context, key variantKey) (*tcn.Variant, []io
 	}
 	term, closers, err := v.soulTerm(ctx, key)
 	if err != nil {
-		return nil, nil, &session.Refusal{Code: wire.CodeUnknownSoul, Text: closeAll(closers, err).Error()}
+		return nil, nil, refuseFor(wire.CodeUnknownSoul, closeAll(closers, err))
 	}
 	variant.Souls = []tcn.SoulTerm{term}
 	return variant, closers, nil

@@ -73,3 +73,26 @@ func TestOfflineCorruptTile(t *testing.T) {
 		t.Error("closed without a reason")
 	}
 }
+
+// TestOfflineSmallMissing: what is not there of small parameters is named as what
+// it is, as a tile is.
+func TestOfflineSmallMissing(t *testing.T) {
+	dir := seededFolder(t, sixBlocks)
+	if err := os.RemoveAll(filepath.Join(dir, "small")); err != nil {
+		t.Fatal(err)
+	}
+	offline, err := Start(t.Context(), Options{
+		Data: t.TempDir(), Model: dir, Memory: -1, Offline: true, Compute: testCompute(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-offline.Ready():
+		t.Error("it became ready")
+	case <-offline.Done():
+	}
+	if err := offline.Close(); !errors.Is(err, content.ErrAbsent) {
+		t.Errorf("closed with %v, want %v", err, content.ErrAbsent)
+	}
+}
