@@ -44,7 +44,14 @@ func (h *Host) followAddress() error {
 				change := e.(event.EvtPeerConnectednessChanged)
 				_, known := direct[change.Peer]
 				switch {
-				case change.Connectedness == network.Connected && (known || len(direct) < Connections):
+				case change.Connectedness == network.Connected:
+					if !known && len(direct) == Connections {
+						for gone := range direct { // any one: most are gone for good
+							delete(direct, gone)
+							delete(relayed, gone)
+							break
+						}
+					}
 					direct[change.Peer] = struct{}{}
 					delete(relayed, change.Peer)
 				case change.Connectedness == network.Limited && known:
