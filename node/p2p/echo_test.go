@@ -1,13 +1,13 @@
 package p2p
 
 import (
-	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"math/big"
+	"sync"
 	"testing"
 
 	"github.com/quic-go/quic-go"
@@ -32,20 +32,23 @@ func BenchmarkStageEcho(b *testing.B) {
 }
 
 func BenchmarkQUICEcho(b *testing.B) {
+	var served sync.WaitGroup
+	defer served.Wait() // once the listener is closed
 	listener, err := quic.ListenAddr("127.0.0.1:0", selfSigned(b), nil)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	go func() {
-		c, err := listener.Accept(context.Background())
+	served.Go(func() {
+		c, err := listener.Accept(b.Context())
 		if err != nil {
 			return
 		}
-		if s, err := c.AcceptStream(context.Background()); err == nil {
+		if s, err := c.AcceptStream(b.Context()); err == nil {
 			echo(s)
 		}
-	}()
+		_ = c.CloseWithError(0, "") // its socket closes with the last connection
+	})
 	c, err := quic.DialAddr(b.Context(), listener.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"echo"}}, nil)
 	if err != nil {
 		b.Fatal(err)
