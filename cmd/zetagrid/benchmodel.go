@@ -89,11 +89,15 @@ func (c *benchModelCmd) Run(ctx context.Context, s *streams) (err error) {
 		return s.printJSON(result)
 	}
 	f := result.Figure
+	read := fmt.Sprintf("%.3f of %.2f GB/s", f.OfCeiling, f.Ceiling)
+	if f.Goal.Least > 0 {
+		read += fmt.Sprintf(" (asked %.2f)", f.Goal.Least)
+	}
 	s.printTable(nil, []table.Row{
 		{"model", result.Model},
 		{"weights", fmt.Sprintf("%d in %s MB, state %s MB", result.Weights, megabytes(result.PackedBytes), megabytes(result.StateBytes))},
 		{"generates", fmt.Sprintf("%.1f bytes/s, which read %.2f GB/s of weights", result.BytesPerSecond, f.Value)},
-		{"of the read", fmt.Sprintf("%.3f of %.2f GB/s (asked %.2f)", f.OfCeiling, f.Ceiling, f.Goal.Least)},
+		{"of the read", read},
 		{"peak memory", fmt.Sprintf("%s MB (asked %s)", megabytes(result.PeakBytes), megabytes(result.AllowedBytes))},
 	})
 	return nil
