@@ -7,11 +7,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/record"
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -116,26 +118,53 @@ func TestHostileExchange(t *testing.T) {
 	}
 }
 
-// As many exchanges as a peer may have fit the memory they reserve; one more is
-// refused.
+// As many exchanges as a peer may have, each way, fit the memory they reserve; one
+// more is refused. Who opens one is of the grid, whatever identify has said of it.
 func TestExchangesAtOnce(t *testing.T) {
 	a := startHost(t, Options{})
 	b := startHost(t, Options{Bootstrap: a.Addrs()})
+	const silent = "/zetagrid/test" // b has not joined and serves no exchange
+	b.Host().SetStreamHandler(silent, func(network.Stream) {})
 	awaitConnected(t, b, a.ID())
 	m := join(t, a)
-	for i := range ExchangeStreamsPerPeer + 1 {
-		s, err := b.Host().NewStream(t.Context(), a.ID(), m.protocol)
+	stream := func(from, to *Host, id protocol.ID) network.Stream {
+		s, err := from.Host().NewStream(t.Context(), to.ID(), id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = s.Reset() }()
+		t.Cleanup(func() { _ = s.Reset() })
+		return s
+	}
+	answered := func() error {
+		s := stream(b, a, m.protocol)
 		if err := m.offer(s); err != nil {
 			t.Fatal(err)
 		}
-		_, err = s.Read(make([]byte, 1)) // the answer; what it asks for is never sent
-		if i < ExchangeStreamsPerPeer && err != nil || i == ExchangeStreamsPerPeer && !errors.Is(err, network.ErrReset) {
-			t.Errorf("exchange %d of %d: %v", i+1, ExchangeStreamsPerPeer, err)
+		_, err := s.Read(make([]byte, 1)) // the answer; what it asks for is never sent
+		return err
+	}
+	reserved := func() error {
+		_, err := reserve(stream(a, b, silent))
+		return err
+	}
+	for i := range ExchangeStreamsPerPeer {
+		if err := answered(); err != nil {
+			t.Fatalf("exchange %d of %d in: %v", i+1, ExchangeStreamsPerPeer, err)
 		}
+	}
+	if !slices.Contains(m.connectedGridPeers(), b.ID()) {
+		t.Error("who opened an exchange is no neighbour")
+	}
+	for i := range ExchangeStreamsPerPeer {
+		if err := reserved(); err != nil {
+			t.Fatalf("exchange %d of %d out: %v", i+1, ExchangeStreamsPerPeer, err)
+		}
+	}
+	if err := answered(); !errors.Is(err, network.ErrReset) {
+		t.Errorf("one more in: %v", err)
+	}
+	if err := reserved(); !errors.Is(err, network.ErrResourceLimitExceeded) {
+		t.Errorf("one more out: %v", err)
 	}
 }
 

@@ -75,9 +75,15 @@ func TestRelayOfRows(t *testing.T) {
 // comes back to its relay.
 func TestObserveAnew(t *testing.T) {
 	relay, a, b := throughRelay(t, Options{Relay: true})
+	toRelay := b.Host().Network().ConnsToPeer(relay.ID())
 	b.observeAnew(a.ID())
 	if b.Connected(a.ID()) {
 		t.Fatal("still connected to the peer that was lost")
+	}
+	for _, c := range toRelay {
+		if !c.IsClosed() {
+			t.Fatal("still asks by the old connection to the relay")
+		}
 	}
 	awaitConnected(t, b, relay.ID())
 	again := b.observed

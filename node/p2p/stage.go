@@ -20,7 +20,7 @@ const StageProtocol protocol.ID = "/zetagrid/stage/1.0.0"
 // holePunchTime is how long Dial waits for a relayed connection to become direct.
 const holePunchTime = 3 * time.Second
 
-// ErrNotDirect says that only a relayed connection leads to a peer, which carries
+// ErrNotDirect says that only a relay with limits leads to a peer, which carries
 // control only; such a peer is no hop. Its text travels to the gateway, where nothing
 // but the text is known, so it says what to do.
 var ErrNotDirect = errors.New("only a relay without rows leads there, no hole could be punched: forward a UDP port, or bootstrap --relay-rows (docs/network.md)")
@@ -58,10 +58,11 @@ type stageStream struct{ network.Stream }
 func (s stageStream) Peer() peer.ID { return s.Conn().RemotePeer() }
 
 // Dial opens a stage stream to p over a direct connection, which it makes when
-// there is none and p's addresses are known, or through a relay without limits. With a connection at hand it costs no
-// round trip: the protocol's name travels with the first Write.
+// there is none and p's addresses are known, or through a relay without limits. With
+// a connection at hand it costs no round trip: the protocol's name travels with the
+// first Write.
 //
-// It fails with ErrNotDirect when p can be reached only through a relay, and with
+// It fails with ErrNotDirect when only a relay with limits leads to p, and with
 // libp2p's network.ErrResourceLimitExceeded past StageStreamsPerPeer.
 func (h *Host) Dial(ctx context.Context, p peer.ID) (Stream, error) {
 	if err := h.findAddresses(ctx, p); err != nil {
